@@ -13,9 +13,7 @@ use grantry_domain::ports::{
 use grantry_domain::provider::{
     BindingKind, CallbackPath, ClientAuthentication, ProviderSettings, ProviderSnapshot, Scopes,
 };
-use grantry_domain::usecase::{
-    AccessError, ConnectorDraft, ConnectorError, ConsentVersion, GrantFilter, Policy, StartError, StartRequest,
-};
+use grantry_domain::usecase::{AccessError, ConnectorDraft, ConnectorError, GrantFilter, Policy, StartError, StartRequest};
 use grantry_testkit::doubles::fixtures::{connection, connector_id, connector_key, space, user};
 use grantry_testkit::doubles::{Call, Fault, Method, Operation, TestUrls};
 
@@ -457,8 +455,7 @@ async fn r19_a_start_is_refused_if_the_issuer_names_other_endpoints_than_those_t
     let start = StartRequest { shown: Some(first.version), ..request("alice", &drive()) };
     app.try_start(start.clone()).await.unwrap();
 
-    let digest = app.node.connector(&person("alice"), &drive()).await.unwrap().digest;
-    let of_settings = digest.map(|digest| ConsentVersion::of_settings(&first.settings, digest));
+    let of_settings = app.node.connector(&person("alice"), &drive()).await.unwrap().settings.ok().map(|live| live.consent);
     let mut evil = app.provider.resolve(&first.settings, &TestUrls.issuer_callback(), "{}").await.unwrap();
     evil.endpoints.token = "https://evil.example/token".to_owned();
     let names_others = || app.provider.respond_to_resolve(Ok(evil.clone()));

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use grantry_domain::connector::ConnectorKey;
-use grantry_domain::provider::{BindingDigest, EndpointSource, Endpoints, ProviderSettings};
-use grantry_domain::usecase::{Consent, ConsentVersion, StartError};
+use grantry_domain::provider::{EndpointSource, Endpoints, ProviderSettings};
+use grantry_domain::usecase::{AuthenticSettings, Consent, ConsentVersion, StartError};
 use serde::Serialize;
 use url::{Host, Url};
 use utoipa::ToSchema;
@@ -69,8 +69,9 @@ impl ConsentFacts {
     }
 
     /// The facts that the settings alone give. With an issuer, they lack the hosts that its metadata names.
-    pub(crate) fn of_settings(settings: &ProviderSettings, digest: BindingDigest) -> Self {
-        Self::of(settings, settings.endpoints.as_ref(), ConsentVersion::of_settings(settings, digest))
+    pub(crate) fn of_settings(settings: &AuthenticSettings) -> Self {
+        let provider = &settings.provider;
+        Self::of(provider, provider.endpoints.as_ref(), settings.consent)
     }
 
     fn of(settings: &ProviderSettings, endpoints: Option<&Endpoints>, version: ConsentVersion) -> Self {

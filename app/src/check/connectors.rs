@@ -27,7 +27,7 @@ pub(super) async fn check(app: &App, connector: Connector) -> Vec<Finding> {
 async fn settings(app: &App, subject: &str, connector: Connector) -> Finding {
     let view = app.connections().describe(connector);
     let settings = match &view.settings {
-        Ok(settings) => settings,
+        Ok(settings) => &settings.provider,
         Err(invalid) => return finding(subject, Status::Failed, invalid.to_string()),
     };
     match endpoints(app, &view, settings).await {

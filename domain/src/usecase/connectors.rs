@@ -17,14 +17,14 @@ use crate::ports::{
     Created, EditEffect, InvalidConfig, RandomUnavailable, RowTag, SecureRandom, StoreClock, StoreError, Updated,
     VaultError,
 };
-use crate::provider::{BindingDigest, CallbackPath, ProviderSettings, Scopes};
+use crate::provider::{CallbackPath, ProviderSettings, Scopes};
 use crate::secret::Secret;
 use crate::time::Timestamp;
 use crate::usecase::access::{Access, AccessError};
 use crate::usecase::requests::random_bytes;
 use crate::usecase::revocation::RevocationWorker;
 use crate::usecase::sealer::Sealer;
-use crate::usecase::settings::{ConnectorSettings, ConnectorTampered, UnusableConnector};
+use crate::usecase::settings::{AuthenticSettings, ConnectorSettings, ConnectorTampered, UnusableConnector};
 use crate::usecase::start::may_use_its_callback;
 use crate::usecase::status::{StatusError, Statuses};
 
@@ -53,9 +53,7 @@ pub struct ConnectorView {
     /// The connector. Without its configuration if its row is not authentic.
     pub connector: Connector,
     /// Its settings, if it can be used.
-    pub settings: Result<ProviderSettings, UnusableConnector>,
-    /// The digest of these settings, if there are any.
-    pub digest: Option<BindingDigest>,
+    pub settings: Result<Arc<AuthenticSettings>, UnusableConnector>,
     /// The redirect URI to register at the provider; `None` if the row is not authentic.
     pub redirect_uri: Option<String>,
     /// Whether client id or secret is missing.
@@ -395,25 +393,19 @@ impl ConnectorAdmin {
 
     /// A connector with a status.
     pub(super) fn view(&self, mut connector: Connector, status: ConnectorStatus) -> ConnectorView {
-        let (settings, digest) = match self.settings.read(&connector) {
-            Ok(settings) => (Ok(settings.provider.clone()), Some(settings.required.digest)),
-            Err(UnusableConnector::Tampered(tampered)) => {
-                "{}".clone_into(&mut connector.config.settings);
-                connector.config.client_id = None;
-                let settings = Err(tampered.into());
-                let (digest, redirect_uri, is_missing_secrets) = (None, None, false);
-                return ConnectorView { connector, settings, digest, redirect_uri, is_missing_secrets, status };
-            }
-            Err(unusable) => (Err(unusable), None),
-        };
-        let callback = settings.as_ref().map_or(CallbackPath::PerConnector, |settings| settings.callback);
-        let needs_secret = settings.as_ref().is_ok_and(|settings| settings.authentication.needs_secret());
+        let settings = self.settings.read(&connector);
+        if let Err(UnusableConnector::Tampered(_)) = settings {
+            "{}".clone_into(&mut connector.config.settings);
+            connector.config.client_id = None;
+            return ConnectorView { connector, settings, redirect_uri: None, is_missing_secrets: false, status };
+        }
+        let callback = settings.as_ref().map_or(CallbackPath::PerConnector, |settings| settings.provider.callback);
+        let needs_secret = settings.as_ref().is_ok_and(|settings| settings.provider.authentication.needs_secret());
         ConnectorView {
             redirect_uri: Some(self.settings.redirect_uri(&connector, callback)),
             is_missing_secrets: connector.config.client_id.is_none() || (needs_secret && !connector.has_client_secret),
             status,
             settings,
-            digest,
             connector,
         }
     }

@@ -28,13 +28,12 @@ impl Flows {
         self.refuse_deprovisioned(user).await?;
         let (connector, read) = self.per_user_connector(key).await?;
         let settings = &read.provider;
-        let version = ConsentVersion::of_settings(settings, read.required.digest);
         self.limit_user(user, if settings.endpoints.is_some() { Operation::Status } else { Operation::Discovery }).await?;
         let (endpoints, version) = if let Some(endpoints) = &settings.endpoints {
-            (endpoints.clone(), version)
+            (endpoints.clone(), read.consent)
         } else {
             let discovered = self.resolve(&connector, settings).await?.endpoints;
-            let version = version.with_discovered(&discovered);
+            let version = read.consent.with_discovered(&discovered);
             (discovered, version)
         };
         Ok(Consent { settings: settings.clone(), connector, endpoints, version })

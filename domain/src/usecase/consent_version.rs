@@ -16,7 +16,7 @@ pub struct ConsentVersion {
 impl ConsentVersion {
     /// The version of the settings alone. With an issuer, it lacks the endpoints that metadata names, so that no start is
     /// possible with it.
-    pub fn of_settings(settings: &ProviderSettings, digest: BindingDigest) -> Self {
+    pub(super) fn of_settings(settings: &ProviderSettings, digest: BindingDigest) -> Self {
         let scopes = settings.requested_scopes.to_record();
         let fields = FieldWriter::default().bytes(0x01, &digest.0).bytes(0x02, scopes.as_bytes());
         Self { settings: sha256(&fields.finish()), discovered: None }
@@ -28,10 +28,9 @@ impl ConsentVersion {
         Self { discovered: Some(hash_of(endpoints)), ..self }
     }
 
-    /// Whether it covers settings with this digest. With an issuer, it must also cover the endpoints.
-    pub(super) fn is_of(&self, settings: &ProviderSettings, digest: BindingDigest) -> bool {
-        let shown = Self { discovered: None, ..*self };
-        shown == Self::of_settings(settings, digest) && self.discovered.is_some() == settings.endpoints.is_none()
+    /// Whether it covers these settings, whose version is `live`. With an issuer, it must also cover the endpoints.
+    pub(super) fn is_of(&self, live: Self, settings: &ProviderSettings) -> bool {
+        self.settings == live.settings && self.discovered.is_some() == settings.endpoints.is_none()
     }
 
     /// Whether a flow may use these endpoints: those of the settings, or those of the issuer that were shown.

@@ -52,7 +52,7 @@ pub mod parts {
     };
     pub use super::revocation::{RevocationPorts, RevocationWorker};
     pub use super::sealer::{DecryptError, NoCredentials, Sealer};
-    pub use super::settings::{AuthenticSettings, ConnectorSettings};
+    pub use super::settings::ConnectorSettings;
     pub use super::settled_clock::SettledClock;
 }
 
@@ -73,7 +73,7 @@ pub use housekeeping::{HousekeepingError, Progress, Reconciled};
 pub use launch::LaunchError;
 pub use policy::{InvalidPolicy, OnAuditFailure, Policy, PolicyBounds};
 pub use revocation::RevocationRound;
-pub use settings::{ConnectorTampered, UnusableConnector};
+pub use settings::{AuthenticSettings, ConnectorTampered, UnusableConnector};
 pub use start::{StartError, StartRequest, Started};
 pub use stateless_error::{MOST_FLOW_COOKIES, StatelessError};
 pub use status::{FlowAccounts, FlowView, StatusError};

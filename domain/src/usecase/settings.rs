@@ -14,6 +14,7 @@ use crate::ports::{
 };
 use crate::provider::{BindingDigest, Callback, CallbackPath, ProviderSettings};
 use crate::usecase::audit_buffer::AuditBuffer;
+use crate::usecase::consent_version::ConsentVersion;
 
 /// The row of a connector is not authentic: a writer of the database changed it, or its key is not configured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
@@ -45,6 +46,8 @@ pub struct AuthenticSettings {
     pub provider: ProviderSettings,
     /// What they require of a grant.
     pub required: RequiredBinding,
+    /// The version of what a user is shown of them.
+    pub consent: ConsentVersion,
 }
 
 /// For how many connectors the settings are kept.
@@ -115,21 +118,26 @@ impl ConnectorSettings {
 
     /// The settings of a stored connector, for use. The only way to them, so that no use case can omit the authentication.
     pub fn of(&self, connector: &Connector) -> Result<Arc<AuthenticSettings>, UnusableConnector> {
-        if let Err(error) = self.verify(connector) {
+        self.authenticate_and_parse(connector, |error| {
             let event = AuditEvent::of_system(AuditKind::ConnectorTampered, self.clock.now()).at_connector(&connector.key);
             self.audit.record(event.outcome(error));
-            return Err(ConnectorTampered.into());
-        }
-        self.parse_verified(connector)
+        })
     }
 
     /// The same for display: without an audit event.
     pub fn read(&self, connector: &Connector) -> Result<Arc<AuthenticSettings>, UnusableConnector> {
-        self.verify(connector).map_err(|_| ConnectorTampered)?;
-        self.parse_verified(connector)
+        self.authenticate_and_parse(connector, |_| ())
     }
 
-    fn parse_verified(&self, connector: &Connector) -> Result<Arc<AuthenticSettings>, UnusableConnector> {
+    fn authenticate_and_parse(
+        &self,
+        connector: &Connector,
+        on_tampered: impl FnOnce(VaultError),
+    ) -> Result<Arc<AuthenticSettings>, UnusableConnector> {
+        if let Err(error) = self.rows.verify(&AuthenticatedRow::Connector(connector), &connector.tag) {
+            on_tampered(error);
+            return Err(ConnectorTampered.into());
+        }
         // Read before the settings, so that a change in between is not missed.
         let generation = self.profiles.generation();
         if let Some(settings) = self.parsed_before.get(connector, generation) {
@@ -141,13 +149,10 @@ impl ConnectorSettings {
             required_scopes: provider.required_scopes.clone(),
             expected_scopes: provider.expected_scopes.clone(),
         };
-        let settings = Arc::new(AuthenticSettings { provider, required });
+        let consent = ConsentVersion::of_settings(&provider, digest);
+        let settings = Arc::new(AuthenticSettings { provider, required, consent });
         self.parsed_before.insert(connector, generation, &settings);
         Ok(settings)
-    }
-
-    fn verify(&self, connector: &Connector) -> Result<(), VaultError> {
-        self.rows.verify(&AuthenticatedRow::Connector(connector), &connector.tag)
     }
 
     /// The tag for the row of a connector.

@@ -169,7 +169,7 @@ impl Flows {
 
         let (connector, read) = self.per_user_connector(key).await?;
         let (settings, digest) = (&read.provider, read.required.digest);
-        if request.shown.is_some_and(|shown| !shown.is_of(settings, digest)) {
+        if request.shown.is_some_and(|shown| !shown.is_of(read.consent, settings)) {
             return Err(StartError::ConnectorChanged);
         }
         if let Some(field) = &settings.missing {

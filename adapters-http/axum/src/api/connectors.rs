@@ -124,8 +124,7 @@ pub(crate) enum Edited {
 impl Connector {
     fn of(app: &App, view: ConnectorView) -> Self {
         let is_tampered = view.is_tampered();
-        let shown = view.settings.as_ref().ok().zip(view.digest);
-        let consent = shown.map(|(settings, digest)| ConsentFacts::of_settings(settings, digest));
+        let consent = view.settings.as_deref().ok().map(ConsentFacts::of_settings);
         let AuthStatus { user_auth_status, connection, connections, default_connection } = view.status.into();
         let connector = view.connector;
         let now = app.api.clock.now();
