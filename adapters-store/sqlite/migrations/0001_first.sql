@@ -26,6 +26,8 @@ CREATE TABLE connectors (
     UNIQUE (space, connector)
 ) STRICT;
 
+-- Lists are in the order of names.
+CREATE INDEX connectors_by_name ON connectors (space, name, connector);
 CREATE INDEX connectors_by_key ON connectors (substr(tag, 1, 8));
 
 -- A row of an earlier epoch or of a deleted connector has `superseded_at` and is kept only while a revocation needs it.

@@ -100,7 +100,8 @@ fn hot_reads_use_the_index_made_for_them() {
     for statement in [&queries::ACCESS_TOKEN_VIEW, &queries::ACCESS_TOKEN_VIEW_OF_ONE, &queries::STATUSES] {
         uses(statement, "SEARCH d USING INDEX sqlite_autoindex_default_connections_1 (incarnation=? AND user=?)");
     }
-    for statement in [&queries::ACCESS_TOKEN_VIEW, &queries::ACCESS_TOKEN_VIEW_OF_ONE] {
+    for statement in [&queries::ACCESS_TOKEN_VIEW, &queries::ACCESS_TOKEN_VIEW_OF_ONE, &queries::STATUSES, &queries::STATUS]
+    {
         let steps = plan(&connection, statement);
         assert!(!steps.iter().any(|step| step.contains("TEMP B-TREE")), "{steps:?}\n{}", **statement);
     }
