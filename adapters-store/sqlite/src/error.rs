@@ -3,6 +3,13 @@
 use grantry_domain::ports::StoreError;
 use rusqlite::ErrorCode;
 
+/// The file is not a database.
+pub(crate) const NOT_A_DATABASE: &str = "the file is not a database";
+/// A page of the file is damaged.
+pub(crate) const DAMAGED: &str = "the database file is damaged; restore it from a backup";
+/// A table or a column is missing.
+pub(crate) const OTHER_TABLES: &str = "the database does not have the expected tables";
+
 /// Why a statement or the conversion of a row failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum SqliteError {
@@ -35,14 +42,14 @@ impl From<rusqlite::Error> for SqliteError {
         };
         let mapped = match error.code {
             ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::FileLockingProtocolFailed => Self::Busy,
-            ErrorCode::NotADatabase => unusable("the file is not a database"),
-            ErrorCode::DatabaseCorrupt => unusable("the database file is damaged; restore it from a backup"),
+            ErrorCode::NotADatabase => unusable(NOT_A_DATABASE),
+            ErrorCode::DatabaseCorrupt => unusable(DAMAGED),
             ErrorCode::ReadOnly => unusable("the database file cannot be written"),
             ErrorCode::PermissionDenied | ErrorCode::AuthorizationForStatementDenied => {
                 unusable("the database file cannot be accessed with the permissions of this process")
             }
             ErrorCode::Unknown | ErrorCode::TypeMismatch | ErrorCode::ApiMisuse | ErrorCode::ParameterOutOfRange => {
-                unusable("the database does not have the expected tables")
+                unusable(OTHER_TABLES)
             }
             ErrorCode::ConstraintViolation => {
                 inconsistent("database", NO_ROW, "a row satisfies the unique keys and checks of the schema")

@@ -3,6 +3,7 @@
 //! Every step of a sweep finds its rows through an index ordered by time, and changes a bounded number of them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
 
 use async_trait::async_trait;
 use grantry_domain::authorization::{
@@ -24,9 +25,17 @@ use crate::{client_secrets, sql};
 #[async_trait]
 impl Housekeeping for SqliteStore {
     async fn sweep(&self, policy: SweepPolicy, now: Timestamp) -> Result<SweepReport, StoreError> {
-        let report = self.write(move |connection, _| sweep(connection, now, policy)).await?;
+        self.log().keep_short().await;
+        let batch = self.sweep_slice().rows(policy.batch);
+        let write = move |connection: &Connection, _| {
+            let started = Instant::now();
+            let report = sweep(connection, now, SweepPolicy { batch, ..policy })?;
+            Ok((report, started.elapsed()))
+        };
+        let (report, took) = self.write(write).await?;
+        self.sweep_slice().took(batch, took, report.more);
         if !report.more {
-            self.checkpoint().await;
+            self.log().empty().await;
         }
         Ok(report)
     }
@@ -135,7 +144,8 @@ fn sweep(connection: &Connection, now: Timestamp, policy: SweepPolicy) -> Result
         let rows = sql::execute(connection, statement, [now.minus(retention).as_millis(), budget.limit()])?;
         removed += budget.spend(rows);
     }
-    let secrets_destroyed = client_secrets::destroy_unneeded(connection, now)?;
+    // Reads every secret, so it belongs to the last call and not to each.
+    let secrets_destroyed = if budget.0 == 0 { 0 } else { client_secrets::destroy_unneeded(connection, now)? };
     Ok(SweepReport { timed_out, interrupted, expired, unused, removed, secrets_destroyed, more: budget.0 == 0 })
 }
 

@@ -16,6 +16,7 @@ mod error;
 mod files;
 mod housekeeping;
 mod leases;
+mod log;
 mod options;
 mod outbox;
 mod probe;
@@ -26,6 +27,7 @@ mod records;
 mod revocations;
 mod schema;
 mod sessions;
+mod slice;
 mod sql;
 #[cfg(test)]
 mod statement_tests;

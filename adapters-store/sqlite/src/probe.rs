@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use grantry_domain::ports::StoreError;
 use rusqlite::Connection;
 
-use crate::error::SqliteError;
+use crate::error::{DAMAGED, NOT_A_DATABASE, OTHER_TABLES, SqliteError};
 use crate::files::StoreFault;
 use crate::store::SqliteStore;
 use crate::{connection, schema, sql};
@@ -35,7 +35,8 @@ impl SqliteStore {
                 None => Ok(highest_event),
             })
         });
-        match read.await.unwrap_or(Err(StoreFault::NotReadable)) {
+        let read = read.await.unwrap_or_else(|error| Err(fault_of(error)));
+        match read {
             Ok(found) => self.highest_event().fetch_max(found, Ordering::Relaxed),
             Err(fault) => {
                 self.suspect();
@@ -49,6 +50,17 @@ impl SqliteStore {
         self.write(|connection, now| write_row(connection, now.as_millis()))
             .await
             .map_err(|_: StoreError| StoreFault::NotWritable)
+    }
+}
+
+/// Why the content could not be read.
+fn fault_of(error: StoreError) -> StoreFault {
+    if matches!(error, StoreError::Unusable(DAMAGED | NOT_A_DATABASE)) {
+        StoreFault::Damaged
+    } else if matches!(error, StoreError::Unusable(OTHER_TABLES)) {
+        StoreFault::SchemaChanged
+    } else {
+        StoreFault::NotReadable
     }
 }
 

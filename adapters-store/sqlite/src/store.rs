@@ -11,11 +11,13 @@ use grantry_domain::time::Timestamp;
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
-use crate::connection::{self, PointReaders, ReaderPool};
+use crate::connection::{self, Opened, PointReaders, ReaderPool};
 use crate::error::SqliteError;
 use crate::files::OpenedFiles;
+use crate::log::{self, Log};
 use crate::options::SqliteOptions;
-use crate::writer::{self, WriteCounts, Writer};
+use crate::slice::Slice;
+use crate::writer::{self, WriteCounts, Writer, WriterThread};
 
 /// An open store on one file. Share it behind an `Arc`, and [`close`](Self::close) it at the end.
 ///
@@ -28,7 +30,9 @@ pub struct SqliteStore {
     is_suspected: AtomicBool,
     /// The highest sequence number of an event that a probe found.
     highest_event: AtomicI64,
+    sweep_slice: Slice,
     writer: Writer,
+    log: Log,
     point_readers: PointReaders,
     reader_pool: ReaderPool,
 }
@@ -44,27 +48,38 @@ impl SqliteStore {
         thread::Builder::new()
             .name("grantry-sqlite-writer".to_owned())
             .spawn(move || {
-                let opened = match connection::open(&options) {
-                    Ok(opened) => opened,
-                    Err(error) => return drop(ready.send(Err(error.into()))),
-                };
-                let (writer, thread) = writer::writer(opened.writer, &options);
-                let store = ReaderPool::start(opened.pool, options.queue).map(|reader_pool| Self {
-                    clock: options.clock,
-                    deployment: opened.deployment,
-                    files: opened.files,
-                    is_suspected: AtomicBool::new(false),
-                    highest_event: AtomicI64::new(0),
-                    writer,
-                    point_readers: PointReaders::new(opened.point_readers),
-                    reader_pool,
-                });
-                // If the caller was cancelled, the store is dropped here, which ends its threads.
-                drop(ready.send(store));
-                thread.run();
+                let started = connection::open(&options).and_then(|opened| Self::start(opened, &options));
+                match started {
+                    Ok((store, writer)) => {
+                        // If the caller was cancelled, the store is dropped here, which ends its threads.
+                        drop(ready.send(Ok(store)));
+                        writer.run();
+                    }
+                    Err(error) => drop(ready.send(Err(error.into()))),
+                }
             })
             .map_err(|_| StoreError::Unavailable)?;
         opened.await.unwrap_or(Err(StoreError::Unavailable))
+    }
+
+    /// Starts the threads for reading and for copying the log. The caller runs the one that writes.
+    fn start(mut opened: Opened, options: &SqliteOptions) -> Result<(Self, WriterThread), SqliteError> {
+        let (log, log_thread) = log::log(opened.log, &mut opened.writer)?;
+        let (writer, thread) = writer::writer(opened.writer, options);
+        log_thread.start(writer.queue())?;
+        let store = Self {
+            clock: options.clock.clone(),
+            deployment: opened.deployment,
+            files: opened.files,
+            is_suspected: AtomicBool::new(false),
+            highest_event: AtomicI64::new(0),
+            sweep_slice: Slice::default(),
+            writer,
+            log,
+            point_readers: PointReaders::new(opened.point_readers),
+            reader_pool: ReaderPool::start(opened.pool, options.queue)?,
+        };
+        Ok((store, thread))
     }
 
     /// The id of the deployment that this file belongs to. It is part of the associated data of every sealed record.
@@ -76,6 +91,7 @@ impl SqliteStore {
     pub async fn close(&self) {
         self.point_readers.close();
         self.reader_pool.close().await;
+        self.log.close().await;
         self.writer.close().await;
     }
 
@@ -149,9 +165,12 @@ impl SqliteStore {
         self.noted(self.reader_pool.read(read).await)
     }
 
-    /// Requests that the writer empties the log, so that deleted data is in no file any more.
-    pub(crate) async fn checkpoint(&self) {
-        self.writer.checkpoint().await;
+    pub(crate) fn log(&self) -> &Log {
+        &self.log
+    }
+
+    pub(crate) fn sweep_slice(&self) -> &Slice {
+        &self.sweep_slice
     }
 }
 

@@ -12,7 +12,8 @@ use std::time::Duration;
 
 use grantry_domain::ports::{Clock, StoreError};
 use grantry_domain::time::Timestamp;
-use rusqlite::Connection;
+use rusqlite::wal::CheckpointMode;
+use rusqlite::{Connection, DEFAULT_NAME};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::error::{SqliteError, commit_failed};
@@ -78,8 +79,8 @@ enum Message {
 }
 
 enum Control {
-    /// Copies the log into the file and empties it.
-    Checkpoint,
+    /// Copies the log into the file, or empties it as well. The reply states whether that was done completely.
+    Checkpoint(CheckpointMode, oneshot::Sender<bool>),
     /// Ends the thread after the queued writes.
     Close(oneshot::Sender<()>),
 }
@@ -103,12 +104,6 @@ impl Writer {
         result.await.unwrap_or(Err(StoreError::OutcomeUnknown))
     }
 
-    /// Requests that the log be emptied, without waiting for it.
-    pub(crate) async fn checkpoint(&self) {
-        // An error means that the store is closed; closing has emptied the log.
-        drop(self.queue.send(Message::Control(Control::Checkpoint)).await);
-    }
-
     /// Refuses new writes, performs the queued ones, empties the log and closes the file.
     pub(crate) async fn close(&self) {
         let (done, closed) = oneshot::channel();
@@ -116,6 +111,11 @@ impl Writer {
             // An error means that the thread has already ended.
             drop(closed.await);
         }
+    }
+
+    /// The queue for the thread that copies the log.
+    pub(crate) fn queue(&self) -> WriterQueue {
+        WriterQueue(self.queue.downgrade())
     }
 
     pub(crate) fn counts(&self) -> WriteCounts {
@@ -128,6 +128,22 @@ impl Writer {
     /// Writes waiting in the queue.
     pub(crate) fn waiting(&self) -> usize {
         self.queue.max_capacity() - self.queue.capacity()
+    }
+}
+
+/// The queue to the writer thread, which it does not keep open.
+pub(crate) struct WriterQueue(mpsc::WeakSender<Message>);
+
+impl WriterQueue {
+    /// Lets the writer make a checkpoint after the queued writes, and waits for it. Returns whether it was complete: false also if
+    /// the store is being closed, which empties the log.
+    pub(crate) fn checkpoint(&self, mode: CheckpointMode) -> bool {
+        let (done, ended) = oneshot::channel();
+        let sent = self
+            .0
+            .upgrade()
+            .is_some_and(|queue| queue.blocking_send(Message::Control(Control::Checkpoint(mode, done))).is_ok());
+        sent && ended.blocking_recv().unwrap_or(false)
     }
 }
 
@@ -166,7 +182,10 @@ impl WriterThread {
                 Message::Control(control) => Some(control),
             };
             match control {
-                Some(Control::Checkpoint) => self.checkpoint(),
+                Some(Control::Checkpoint(mode, done)) => {
+                    // The thread that copies the log may have ended.
+                    let _ = done.send(self.checkpoint(mode));
+                }
                 Some(Control::Close(done)) => {
                     self.queue.close();
                     closing.push(done);
@@ -174,7 +193,7 @@ impl WriterThread {
                 None => {}
             }
         }
-        self.checkpoint();
+        self.checkpoint(CheckpointMode::TRUNCATE);
         drop(self.connection);
         for done in closing {
             // The caller may have been cancelled.
@@ -236,16 +255,17 @@ impl WriterThread {
         committed.map(drop).map_err(|error| commit_failed(&error))
     }
 
-    /// Empties the log into the file, so that deleted data is in no file any more. Reads of this process end within
-    /// microseconds. A read of another process that takes longer postpones this to the next checkpoint.
-    fn checkpoint(&self) {
+    /// Copies the log into the file. `TRUNCATE` also empties it, so that deleted data is in no file any more. Reads of this process
+    /// end within microseconds. A read of another process that takes longer postpones this to the next checkpoint.
+    fn checkpoint(&self, mode: CheckpointMode) -> bool {
         let connection = &self.connection;
-        let done = connection
-            .busy_timeout(CHECKPOINT_WAIT)
-            .and_then(|()| connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())));
-        if connection.busy_timeout(self.busy_timeout).and(done).is_err() {
-            tracing::debug!("the log of the database was not emptied");
+        let done = connection.busy_timeout(CHECKPOINT_WAIT).and_then(|()| connection.wal_checkpoint_v2(DEFAULT_NAME, mode));
+        let is_restored = connection.busy_timeout(self.busy_timeout).is_ok();
+        let is_complete = done.is_ok_and(|(pages, copied)| pages == copied);
+        if !is_complete {
+            tracing::debug!("the log of the database was not copied completely");
         }
+        is_restored && is_complete
     }
 
     /// Fails the writes that are queued now, because no transaction could begin; usually the file stayed locked for the

@@ -27,10 +27,6 @@ const CACHE_KIB: usize = 16 * 1024;
 /// KiB of pages that every connection may keep, as the driver sets it.
 const LEAST_CACHE_KIB: usize = 2000;
 
-/// Pages in the write-ahead log after which the writer copies them into the file. A page that was written several times is copied
-/// once.
-const CHECKPOINT_PAGES: i64 = 4000;
-
 /// The pause between attempts to open a file that another process is creating, and how long each attempt waits for a lock.
 const PAUSE: Duration = Duration::from_millis(5);
 
@@ -40,6 +36,8 @@ const INSPECTION_WAIT: Duration = Duration::from_secs(1);
 /// The open connections.
 pub(crate) struct Opened {
     pub(crate) writer: Connection,
+    /// Copies the log.
+    pub(crate) log: Connection,
     pub(crate) point_readers: Vec<Connection>,
     pub(crate) pool: Vec<Connection>,
     pub(crate) deployment: [u8; 16],
@@ -58,7 +56,8 @@ pub(crate) fn open(options: &SqliteOptions) -> Result<Opened, SqliteError> {
     let readers = options.readers.max(1);
     let point_readers = (0..readers).map(|_| point_reader(&path, readers, options)).collect::<Result<_, _>>()?;
     let pool = (0..options.pool_threads.max(1)).map(|_| reader(&path, options.busy_timeout)).collect::<Result<_, _>>()?;
-    Ok(Opened { writer, point_readers, pool, deployment, files: OpenedFiles::of(&path) })
+    let log = log(&path, options)?;
+    Ok(Opened { writer, log, point_readers, pool, deployment, files: OpenedFiles::of(&path) })
 }
 
 /// Repeats an attempt while the file is locked: unlike other statements, switching a new file to write-ahead logging does
@@ -91,7 +90,8 @@ fn writer(path: &Path, options: &SqliteOptions) -> Result<Connection, SqliteErro
     if let Some(pages) = options.max_pages {
         connection.pragma_update(None, "max_page_count", pages)?;
     }
-    connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
+    // A separate thread copies the log.
+    connection.pragma_update(None, "wal_autocheckpoint", 0)?;
     keep_pages(&connection, CACHE_KIB)?;
     schema::migrate(&connection)?;
     connection.busy_timeout(options.busy_timeout)?;
@@ -107,6 +107,15 @@ fn point_reader(path: &Path, readers: usize, options: &SqliteOptions) -> Result<
     // Setting the size of the cache reads the schema, which may have to wait.
     let connection = reader(path, options.busy_timeout)?;
     keep_pages(&connection, CACHE_KIB / readers)?;
+    connection.busy_timeout(Duration::ZERO)?;
+    Ok(connection)
+}
+
+/// The connection that copies the log.
+fn log(path: &Path, options: &SqliteOptions) -> Result<Connection, SqliteError> {
+    let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE, options.busy_timeout)?;
+    // This also reads the schema. A connection that has read nothing has not opened the log, and copies nothing of it.
+    connection.pragma_update(None, "synchronous", "FULL")?;
     connection.busy_timeout(Duration::ZERO)?;
     Ok(connection)
 }
@@ -165,6 +174,7 @@ mod tests {
     use std::sync::Arc;
 
     use grantry_testkit::doubles::{SeededRandom, TestClock};
+    use rusqlite::wal::CheckpointMode;
 
     use super::*;
 
@@ -182,13 +192,16 @@ mod tests {
         let options = SqliteOptions::new(folder.path().join("grantry.db"), clock, random);
         assert_eq!(options.busy_timeout, Duration::from_secs(5));
         let opened = open(&options).unwrap();
+        // Before any statement, which would open the log.
+        let (pages, copied) = opened.log.wal_checkpoint_v2(rusqlite::DEFAULT_NAME, CheckpointMode::PASSIVE).unwrap();
+        assert!(pages > 0 && copied == pages, "{copied} of {pages}");
         let full = "2";
         for (name, value) in
             [("journal_mode", "wal"), ("synchronous", full), ("secure_delete", "1"), ("busy_timeout", "5000")]
         {
             assert_eq!(pragma(&opened.writer, name), value, "{name}");
         }
-        for connection in opened.point_readers.iter().chain(&opened.pool).chain([&opened.writer]) {
+        for connection in opened.point_readers.iter().chain(&opened.pool).chain([&opened.writer, &opened.log]) {
             let memory = "2";
             let settings = [
                 ("trusted_schema", "0"),
@@ -210,6 +223,7 @@ mod tests {
         for connection in opened.point_readers.iter().chain(&opened.pool) {
             assert!(connection.execute_batch("DELETE FROM sessions").is_err(), "a reader can write");
         }
+        assert_eq!(pragma(&opened.log, "synchronous"), full, "a copy of the log is not durable");
         assert!(opened.point_readers.iter().all(|reader| pragma(reader, "busy_timeout") == "0"), "a point read may wait");
     }
 }

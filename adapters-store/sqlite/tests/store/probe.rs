@@ -112,6 +112,15 @@ async fn r72_a_changed_schema_is_reported() {
     }
 }
 
+#[tokio::test]
+async fn r72_a_missing_table_that_the_probe_reads_first_is_a_changed_schema() {
+    let database = TestDatabase::new();
+    let store = database.open().await;
+    assert_eq!(store.probe().await, Ok(()));
+    database.foreign_connection().execute_batch("DROP TABLE deployment").unwrap();
+    assert_eq!(store.probe().await, Err(StoreFault::SchemaChanged));
+}
+
 /// Fills the database with events of another program and empties the log into the file.
 fn fill(database: &TestDatabase, rows: usize, bytes: usize) {
     let connection = database.foreign_connection();
