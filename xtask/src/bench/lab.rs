@@ -127,7 +127,10 @@ impl Lab {
         fs::create_dir_all(&folder)?;
         for entry in fs::read_dir(&seed.folder)? {
             let entry = entry?;
-            fs::copy(entry.path(), folder.join(entry.file_name()))?;
+            let copy = folder.join(entry.file_name());
+            fs::copy(entry.path(), &copy)?;
+            // Otherwise the first commits of the server wait until the copy is on the disk.
+            fs::OpenOptions::new().write(true).open(&copy)?.sync_all()?;
         }
         Ok(Seed { folder, ..seed.clone() })
     }
