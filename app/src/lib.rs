@@ -1,7 +1,9 @@
 //! Grantry as a program and as a library: composition, configuration, background jobs and the command line.
 //!
 //! A host that embeds Grantry starts at [`App::builder`](app::App::builder), mounts
-//! [`App::router`](app::App::router) and runs [`Jobs`](jobs::Jobs); `docs/embedding.md` shows how. The binary does the same from
+//! [`App::router`](app::App::router) and runs [`Jobs`](jobs::Jobs); `docs/embedding.md` shows how. [`prelude`] contains the
+//! types for that. The crates whose types are part of the API are re-exported under their names without the prefix
+//! `grantry_`, such as [`domain`], so that a host depends on one crate. The binary does the same from
 //! a configuration file: [`config`] parses it, [`app`] builds an application of it, [`serve`] runs the application with
 //! [`jobs`], and [`cli`] is the command line.
 //!
@@ -34,6 +36,7 @@ pub mod key_file;
 mod log_limit;
 mod log_lines;
 pub mod passwords;
+pub mod prelude;
 #[cfg(feature = "cli")]
 mod process_hardening;
 #[cfg(feature = "cli")]
@@ -44,6 +47,13 @@ pub mod signals;
 pub mod store;
 mod telemetry;
 
+pub use grantry_crypto_aes_gcm as crypto_aes_gcm;
+pub use grantry_domain as domain;
+pub use grantry_http_axum as http_axum;
+pub use grantry_provider_oauth2 as provider_oauth2;
+pub use grantry_runtime as runtime;
+#[cfg(feature = "sqlite")]
+pub use grantry_store_sqlite as store_sqlite;
 #[cfg(feature = "cli")]
 pub use process_hardening::harden;
 pub use telemetry::{LogFormat, start_log};

@@ -38,6 +38,13 @@ impl AppStore {
         Self { ports, deployment_id, lifecycle: None }
     }
 
+    /// The `SQLite` database at `file`, which is created if it does not exist, on the clock of the system. Open a
+    /// `SqliteStore` for other options; an `Arc` of it converts to this type as well.
+    #[cfg(feature = "sqlite")]
+    pub async fn sqlite(file: &Path) -> Result<Self, OpenStoreError> {
+        open_store(file, None).await
+    }
+
     /// Adds what runs when the application closes and when it measures. Without it, both do nothing.
     #[must_use]
     pub fn with_lifecycle(mut self, lifecycle: Arc<dyn StoreLifecycle>) -> Self {
