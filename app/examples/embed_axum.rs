@@ -1,0 +1,114 @@
+//! A host on axum with users, a log-in and spaces. It mounts Grantry below `/oauth`.
+//!
+//! `cargo run -p grantry --example embed_axum` serves `http://127.0.0.1:8090`. `docs/embedding.md` explains each part.
+
+use std::collections::HashMap;
+use std::error::Error;
+use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use axum::extract::{Json, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::AppendHeaders;
+use axum::routing::{get, post};
+use axum::{Router, response::IntoResponse};
+use grantry::domain::encoding::hex;
+use grantry::domain::ports::SecureRandom as _;
+use grantry::prelude::*;
+use grantry::runtime::SystemRandom;
+
+/// User, space and role. A real host reads them from its database.
+const MEMBERS: [(&str, &str, Role); 3] =
+    [("u_ada", "default", Role::Admin), ("u_ada", "research", Role::Editor), ("u_ben", "research", Role::Viewer)];
+
+/// The sessions of the host, by the value of the cookie `session`.
+#[derive(Default)]
+struct Host(Mutex<HashMap<String, UserId>>);
+
+fn roles(user: &UserId) -> Vec<(SpaceId, Role)> {
+    let rows = MEMBERS.iter().filter(|(id, ..)| *id == user.as_str());
+    rows.filter_map(|(_, space, role)| Some((SpaceId::new(*space).ok()?, *role))).collect()
+}
+
+#[async_trait]
+impl Directory for Host {
+    async fn membership(&self, user: &UserId, space: &SpaceId) -> Result<Membership, DirectoryError> {
+        let roles = roles(user);
+        let status = if roles.is_empty() { UserStatus::Unknown } else { UserStatus::Active };
+        let space_exists = MEMBERS.iter().any(|(_, id, _)| *id == space.as_str());
+        let role = roles.into_iter().find(|(id, _)| id == space).map(|(_, role)| role);
+        Ok(Membership { space_exists, user: status, role })
+    }
+}
+
+#[async_trait]
+impl UserDirectory for Host {
+    async fn describe(&self, user: &UserId) -> Result<Option<UserView>, AuthenticationError> {
+        let spaces = roles(user).into_iter().map(|(id, role)| SpaceView { id, name: None, role }).collect::<Vec<_>>();
+        Ok((!spaces.is_empty()).then_some(UserView { username: None, display_name: None, spaces }))
+    }
+
+    async fn spaces(&self) -> Result<Vec<SpaceId>, AuthenticationError> {
+        ["default", "research"].into_iter().map(|id| SpaceId::new(id).map_err(|_| AuthenticationError)).collect()
+    }
+}
+
+#[async_trait]
+impl Authenticator for Host {
+    async fn authenticate(&self, headers: &HeaderMap, _: Option<IpAddr>) -> Result<Option<Principal>, AuthenticationError> {
+        let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
+        let session = cookies.flat_map(|value| value.split("; ")).find_map(|cookie| cookie.strip_prefix("session="));
+        let sessions = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let user = session.and_then(|session| sessions.get(session)).cloned();
+        Ok(user.map(|user| Principal::User { user, session: None }))
+    }
+}
+
+/// The log-in of the host, with `["u_ada", "u_ada-pw"]`. A real host compares with a password hash.
+async fn log_in(State(host): State<Arc<Host>>, Json((name, password)): Json<(String, String)>) -> impl IntoResponse {
+    let is_correct = MEMBERS.iter().any(|(id, ..)| *id == name) && password == format!("{name}-pw");
+    let user = UserId::new(name).ok().filter(|_| is_correct).ok_or(StatusCode::UNAUTHORIZED)?;
+    let mut bytes = [0; 32];
+    SystemRandom.fill(&mut bytes).map_err(|_| StatusCode::SERVICE_UNAVAILABLE)?;
+    let session = hex(&bytes);
+    let cookie = format!("session={session}; Path=/; HttpOnly; SameSite=Lax");
+    host.0.lock().unwrap_or_else(PoisonError::into_inner).insert(session, user);
+    Ok::<_, StatusCode>(AppendHeaders([(header::SET_COOKIE, cookie)]))
+}
+
+/// Builds the application, with key and database in `folder`, and the router of the host with Grantry below `/oauth`.
+pub(crate) async fn build(folder: &Path, origin: &str, egress: EgressPolicy) -> Result<(App, Router), Box<dyn Error>> {
+    let key = folder.join("primary.key");
+    if !key.exists() {
+        grantry::key_file::write_new(&key)?;
+    }
+    let keyring = Keyring::load(&KeySource::File(key), &[], folder)?;
+    let store = AppStore::sqlite(&folder.join("grantry.db")).await?;
+    let host = Arc::new(Host::default());
+    let identity = Identity::with_authenticator(host.clone(), host.clone(), host.clone());
+    let public = PublicBaseUrl::new(&format!("{origin}/oauth"))?;
+    let app = App::builder(public, store, keyring, identity).egress(egress).build().await?;
+    let pages = Router::new().route("/", get(async || "the page of the host")).route("/log-in", post(log_in));
+    let router = pages.with_state(host).nest_service("/oauth", app.router());
+    Ok((app, router))
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
+    let any_public_host = EgressPolicy::new(&["*"], &[])?;
+    let (app, router) = build(Path::new("."), "http://127.0.0.1:8090", any_public_host).await?;
+    let jobs = Jobs::spawn(&app, Periods::default());
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:8090").await?;
+    let stop = async { drop(tokio::signal::ctrl_c().await) };
+    let service = router.into_make_service_with_connect_info::<SocketAddr>();
+    axum::serve(listener, service).with_graceful_shutdown(stop).await?;
+    app.begin_shutdown();
+    app.drain(Duration::from_secs(20)).await;
+    jobs.stop(Duration::from_secs(20)).await;
+    app.close().await;
+    Ok(())
+}

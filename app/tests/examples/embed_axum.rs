@@ -1,0 +1,124 @@
+//! The host with a log-in and spaces, as its users reach it.
+
+#[path = "../../examples/embed_axum.rs"]
+#[expect(dead_code, reason = "the `main` of the example")]
+mod example;
+
+use std::path::Path;
+use std::time::Duration;
+
+use axum::Router;
+use axum::http::StatusCode;
+use grantry::app::App;
+use grantry::jobs::{Jobs, Periods};
+use grantry_provider_oauth2::EgressPolicy;
+use grantry_testkit::provider::MockProvider;
+use serde_json::json;
+
+use crate::browser::{Browser, connector, register};
+
+const HOST: &str = "127.0.0.1:8090";
+const CONNECTOR: &str = "/oauth/s/research/api/actions/connector/files";
+const INTERNAL: &str = "/oauth/s/research/internal/actions/connector/files";
+
+async fn build(folder: &Path, egress: &[&str]) -> (App, Router) {
+    drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
+    let egress = EgressPolicy::new(&["*"], egress).unwrap();
+    example::build(folder, &format!("http://{HOST}"), egress).await.unwrap()
+}
+
+async fn logged_in(router: &Router, name: &str) -> Browser {
+    let mut browser = Browser::new(router, HOST);
+    let response = browser.post("/log-in", json!([name, format!("{name}-pw")])).await;
+    assert_eq!(response.status, StatusCode::OK, "{response:?}");
+    browser
+}
+
+#[tokio::test]
+async fn users_of_the_host_connect_use_refresh_and_disconnect_in_a_space_of_the_host() {
+    let provider = MockProvider::builder().start().await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let (app, router) = build(folder.path(), &[&format!("127.0.0.1:{}", provider.port())]).await;
+    let jobs = Jobs::spawn(&app, Periods::default());
+    let (mut ada, mut ben) = (logged_in(&router, "u_ada").await, logged_in(&router, "u_ben").await);
+
+    let created = ada.post(CONNECTOR, connector(&provider)).await;
+    assert_eq!(created.status, StatusCode::OK, "{created:?}");
+    register(&provider, &created.text("/redirect_uri"));
+    let run = json!({ "params": { "method": "GET", "path": "/me" } });
+    let path = format!("{CONNECTOR}/_execute");
+    let refused = ben.post(&path, run.clone()).await;
+    assert_eq!((refused.status, refused.text("/code")), (StatusCode::CONFLICT, "authorization_required".to_owned()));
+    assert!(refused.text("/startUrl").starts_with(&format!("http://{HOST}/oauth/s/research/")), "{refused:?}");
+
+    let start = format!("{INTERNAL}/_start_oauth_flow");
+    for (browser, account) in [(&mut ada, "alice"), (&mut ben, "bob")] {
+        let page = browser.connect(&start, &provider, account).await;
+        assert_eq!(page.status, StatusCode::OK, "{page:?}");
+        let response = browser.post(&path, run.clone()).await;
+        assert_eq!(response.text("/data/body/user"), format!("{account}@example.test"));
+    }
+
+    // The provider rejects the present access tokens, so the next run refreshes.
+    provider.expire_access_tokens();
+    let refreshed = ben.post(&path, run.clone()).await;
+    assert_eq!(refreshed.text("/data/body/user"), "bob@example.test");
+    assert_eq!(provider.ledger().refreshes().len(), 1);
+
+    assert_eq!(ben.post(&format!("{INTERNAL}/_oauth_disconnect"), json!({})).await.status, StatusCode::NO_CONTENT);
+    assert_eq!(ben.post(&path, run.clone()).await.text("/code"), "authorization_required");
+    provider.until(|ledger| ledger.revocations().len() == 2).await;
+    assert_eq!(ada.post(&path, run).await.text("/data/body/user"), "alice@example.test");
+
+    app.begin_shutdown();
+    assert_eq!(ada.open("/oauth/readyz").await.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(app.drain(Duration::from_secs(10)).await, 0);
+    jobs.stop(Duration::from_secs(10)).await;
+    app.close().await;
+}
+
+#[tokio::test]
+async fn the_host_signs_its_users_in_and_decides_about_their_spaces() {
+    let folder = tempfile::tempdir().unwrap();
+    let (app, router) = build(folder.path(), &[]).await;
+    let mut stranger = Browser::new(&router, HOST);
+    assert_eq!(stranger.open("/").await.body, "the page of the host");
+    assert_eq!(stranger.post("/log-in", json!(["u_ada", "wrong"])).await.status, StatusCode::UNAUTHORIZED);
+    assert_eq!(stranger.open("/oauth/api/session").await.status, StatusCode::UNAUTHORIZED);
+    let mut ada = logged_in(&router, "u_ada").await;
+    let session = ada.open("/oauth/api/session").await;
+    assert!(session.status == StatusCode::OK && session.body.contains("research"), "{session:?}");
+    for path in ["/oauth", "/oauth/", "/oauth/s/default/", "/oauth/readyz"] {
+        assert_eq!(ada.open(path).await.status, StatusCode::OK, "{path}");
+    }
+    let mut ben = logged_in(&router, "u_ben").await;
+    assert_eq!(ben.open("/oauth/s/research/api/actions/connectors").await.status, StatusCode::OK);
+    assert_eq!(ben.open("/oauth/api/actions/connectors").await.status, StatusCode::NOT_FOUND, "not a member of `default`");
+    app.close().await;
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn r72_a_host_is_not_ready_while_its_database_is_deleted_or_replaced() {
+    let folder = tempfile::tempdir().unwrap();
+    let (app, router) = build(folder.path(), &[]).await;
+    let mut browser = Browser::new(&router, HOST);
+    let mut ready = async || {
+        app.probe_store().await;
+        browser.open("/oauth/readyz").await
+    };
+    let path = |name: &str| folder.path().join(name);
+    assert_eq!(ready().await.status, StatusCode::OK);
+    std::fs::rename(path("grantry.db"), path("moved.db")).unwrap();
+    let missing = ready().await;
+    assert_eq!(missing.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(missing.body.contains("store file missing"), "{missing:?}");
+    std::fs::rename(path("moved.db"), path("grantry.db")).unwrap();
+    assert_eq!(ready().await.status, StatusCode::OK);
+    std::fs::copy(path("grantry.db"), path("copy.db")).unwrap();
+    std::fs::rename(path("copy.db"), path("grantry.db")).unwrap();
+    let replaced = ready().await;
+    assert_eq!(replaced.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(replaced.body.contains("store file replaced"), "{replaced:?}");
+    app.close().await;
+}

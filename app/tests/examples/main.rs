@@ -1,0 +1,5 @@
+//! The example hosts, each run through a whole flow: connect, use, refresh, disconnect.
+#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+mod browser;
+mod embed_axum;
