@@ -1,6 +1,7 @@
 //! The example hosts, each run through a whole flow: connect, use, refresh, disconnect.
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
+mod agent_host;
 mod browser;
 mod domain_only;
 mod embed_axum;
