@@ -4,4 +4,5 @@
 mod agent_host;
 mod browser;
 mod domain_only;
+mod embed_actix;
 mod embed_axum;
