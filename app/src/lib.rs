@@ -57,3 +57,13 @@ pub use grantry_store_sqlite as store_sqlite;
 #[cfg(feature = "cli")]
 pub use process_hardening::harden;
 pub use telemetry::{LogFormat, start_log};
+
+/// The code in the documents, compiled by `cargo test --doc`.
+#[cfg(doctest)]
+mod documents {
+    #[doc = include_str!("../../README.md")]
+    struct Readme;
+
+    #[doc = include_str!("../../docs/embedding.md")]
+    struct Embedding;
+}

@@ -6,3 +6,4 @@ mod browser;
 mod domain_only;
 mod embed_actix;
 mod embed_axum;
+mod guide;
