@@ -29,10 +29,24 @@ const project = (name: string, root: string, { alias = {}, env = {} }: Variant =
   },
 });
 
+/** Tests without a page. */
+const nodeProject = (name: string, root: string) => ({
+  resolve: { conditions: ["@grantry/source"] },
+  test: {
+    name,
+    root,
+    environment: "node",
+    include: ["test-node/**/*.test.ts"],
+    restoreMocks: true,
+    testTimeout: 30_000,
+  },
+});
+
 export default defineConfig({
   test: {
     projects: [
       project("client", "packages/client"),
+      nodeProject("client in Node", "packages/client"),
       project("react", "packages/react"),
       project("react with TanStack Query 4", "packages/react", {
         alias: { "@tanstack/react-query": "tanstack-react-query-4" },

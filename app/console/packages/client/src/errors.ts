@@ -30,7 +30,7 @@ export interface ErrorDetails {
  * the one of `messages`.
  */
 export class GrantryError extends Error {
-  override readonly name = "GrantryError";
+  override readonly name: string = "GrantryError";
   readonly code: ErrorCode;
   readonly status: number;
   readonly detail: string | undefined;

@@ -21,6 +21,8 @@ export type Received = Schemas["Received"];
 export type ExecuteResult = Schemas["ExecuteResult"];
 /** One request to a connector's API; `path` is joined to the connector's base URL. */
 export type ExecuteParams = Schemas["ExecuteParams"];
+/** A valid access token of a user. Only agents receive one. */
+export type AccessToken = Schemas["AccessToken"];
 /** The connection of any user, as an admin sees it: no secrets. */
 export type Grant = Schemas["Grant"];
 /** One page of grants. */
