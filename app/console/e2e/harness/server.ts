@@ -7,8 +7,9 @@ import { fileURLToPath } from "node:url";
 import { FakeHttpServer } from "../../testing/fake-http-server.ts";
 import { isFake } from "./demo.ts";
 
-/** The program under test. */
-export const BINARY = fileURLToPath(new URL("../../../../target/debug/grantry", import.meta.url));
+/** The program under test; `SERVER_BINARY` names another one. */
+export const BINARY =
+  process.env.SERVER_BINARY ?? fileURLToPath(new URL("../../../../target/debug/grantry", import.meta.url));
 /** Enough for a debug build on a busy machine. */
 const START_TIMEOUT = 60_000;
 
@@ -23,12 +24,14 @@ export interface Site {
 export interface SiteOptions {
   /** Lifetime of a flow. Absent: ten minutes. */
   flowSeconds?: number;
+  /** TOML that is appended to the configuration of the real server. */
+  settings?: string;
 }
 
 /** Starts the real server; with `E2E_SITE=fake` the fake one, to work on the console alone. */
-export async function startSite({ flowSeconds }: SiteOptions = {}): Promise<Site> {
+export async function startSite({ flowSeconds, settings = "" }: SiteOptions = {}): Promise<Site> {
   if (!isFake) {
-    return startServer(flowSeconds ? `\n[oauth]\nflow_ttl = "${flowSeconds}s"\n` : "");
+    return startServer(settings + (flowSeconds ? `\n[oauth]\nflow_ttl = "${flowSeconds}s"\n` : ""));
   }
   const fake = new FakeHttpServer();
   if (flowSeconds) {
