@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+import json
+from datetime import datetime, timedelta, timezone
+
+import httpx
+import pytest
+
+import grantry
+from kit import KEY, RESULT, TOKEN, AnyClient, Scripted
+
+
+def body_of(request: httpx.Request) -> object:
+    return json.loads(request.content)
+
+
+def test_it_runs_a_connector_for_a_user_below_the_path_of_the_mount(kind: str) -> None:
+    server = Scripted(httpx.Response(200, json=RESULT))
+    result = AnyClient(kind, server).execute_as("u_alice", "files", "GET", "/files", query={"page": 2})
+    assert result == grantry.ExecuteResult(
+        status="ok",
+        connector_id="files",
+        data=grantry.ExecuteData(status=404, headers={"content-type": "text/plain"}, body="no"),
+    )
+    (request,) = server.requests
+    assert (request.method, str(request.url)) == (
+        "POST",
+        "https://grantry.example/hub/api/actions/connector/files/_execute",
+    )
+    assert request.headers["authorization"] == f"Bearer {KEY}"
+    assert request.headers["content-type"] == "application/json"
+    assert body_of(request) == {
+        "act_as": "u_alice",
+        "params": {"method": "GET", "path": "/files", "query": {"page": 2}},
+    }
+
+
+def test_all_parts_of_a_request_are_sent(kind: str) -> None:
+    server = Scripted(httpx.Response(200, json=RESULT))
+    headers = {"accept": "text/plain"}
+    AnyClient(kind, server).execute_as(
+        "u", "files", "POST", "/", query="a=1", headers=headers, body={"n": 10**30}, connection="work"
+    )
+    assert body_of(server.requests[0]) == {
+        "act_as": "u",
+        "connection": "work",
+        "params": {"method": "POST", "path": "/", "query": "a=1", "headers": headers, "body": {"n": 10**30}},
+    }
+
+
+def test_it_fetches_an_access_token_for_a_destination(kind: str) -> None:
+    server = Scripted(httpx.Response(200, json=TOKEN))
+    client = AnyClient(kind, server)
+    token = client.access_token_for("u_alice", "files", "https://api.example", connection="work")
+    assert (token.access_token, token.token_type) == ("secret-1", "Bearer")
+    assert token.expires_at == datetime(2030, 1, 1, tzinfo=timezone.utc) + timedelta(milliseconds=250)
+    assert server.requests[0].url.path == "/hub/internal/actions/connector/files/_access_token"
+    expected = {"user": "u_alice", "destination": "https://api.example", "connection": "work"}
+    assert body_of(server.requests[0]) == expected
+
+
+def test_a_space_of_the_call_precedes_that_of_the_client_and_ids_are_encoded(kind: str) -> None:
+    server = Scripted(*(httpx.Response(200, json=TOKEN) for _ in range(3)))
+    client = AnyClient(kind, server, space="marketing")
+    client.access_token_for("u", "a/b", "https://api.example")
+    client.access_token_for("u", "files", "https://api.example", space="other")
+    client.access_token_for("u", "files", "https://api.example", space="default")
+    assert [request.url.raw_path for request in server.requests] == [
+        b"/hub/s/marketing/internal/actions/connector/a%2Fb/_access_token",
+        b"/hub/s/other/internal/actions/connector/files/_access_token",
+        b"/hub/internal/actions/connector/files/_access_token",
+    ]
+
+
+def test_the_timeout_of_the_call_precedes_that_of_the_client(kind: str) -> None:
+    server = Scripted(*(httpx.Response(200, json=RESULT) for _ in range(2)))
+    client = AnyClient(kind, server, timeout=7)
+    client.execute_as("u", "files", "GET", "/")
+    client.execute_as("u", "files", "GET", "/", timeout=0.5)
+    assert [request.extensions["timeout"]["read"] for request in server.requests] == [7, 0.5]
+
+
+@pytest.mark.parametrize("client", [grantry.Client, grantry.AsyncClient])
+@pytest.mark.parametrize("key", ["", KEY + "\n", "gak_ä", KEY + " "])
+def test_a_key_that_is_no_header_value_is_refused_without_quoting_it(
+    client: type[grantry.Client] | type[grantry.AsyncClient], key: str
+) -> None:
+    with pytest.raises(ValueError, match="^key: ") as refused:
+        client("https://grantry.example", key)
+    assert "gak_" not in str(refused.value)
+
+
+@pytest.mark.parametrize("base_url", ["", "/hub", "ftp://a", "https://u:p@a", "https://a/?x", "https://a/#x"])
+def test_a_base_url_that_is_none_is_refused(base_url: str) -> None:
+    with pytest.raises(ValueError, match="^base_url: "):
+        grantry.Client(base_url, KEY)
+
+
+def test_neither_the_key_nor_a_token_is_printed(kind: str) -> None:
+    token = AnyClient(kind, Scripted(httpx.Response(200, json=TOKEN))).access_token_for("u", "c", "https://a")
+    assert "secret-1" not in repr(token)
+    with grantry.Client("https://grantry.example", KEY) as client:
+        assert KEY not in repr(client) + repr(vars(client))
+
+
+def test_a_client_of_the_caller_stays_open() -> None:
+    with httpx.Client(transport=httpx.MockTransport(Scripted())) as http:
+        grantry.Client("https://grantry.example", KEY, http_client=http).close()
+        assert not http.is_closed
+
+
+def test_the_key_precedes_credentials_of_the_http_client() -> None:
+    server = Scripted(httpx.Response(200, json=RESULT))
+    http = httpx.Client(transport=httpx.MockTransport(server), auth=("name", "password"))
+    with http:
+        grantry.Client("https://grantry.example", KEY, http_client=http).execute_as("u", "c", "GET", "/")
+    assert server.requests[0].headers["authorization"] == f"Bearer {KEY}"
