@@ -1,3 +1,4 @@
+import { readFile } from "node:fs/promises";
 import { describe, expect, it } from "vitest";
 import * as node from "../src/node/index.ts";
 import { clientOf, failureOf, problem, scripted } from "./kit.ts";
@@ -42,7 +43,24 @@ describe("typed errors", () => {
     expect(error).toMatchObject({ connections });
   });
 
-  it("each other code of an agent's request has a class", async () => {
+  it("every code has the class of the table in the README", async () => {
+    const readme = await readFile(new URL("../README.md", import.meta.url), "utf8");
+    const table = readme.slice(readme.indexOf("## Back ends")).match(/^\| `\w+Error`.*$/gm) ?? [];
+    const documented = new Map<string, string>();
+    for (const row of table) {
+      const [, name = "", codes = ""] = row.split("|");
+      for (const [, code = ""] of codes.matchAll(/`(\w+)`/g)) {
+        documented.set(code, /`(\w+)`/.exec(name)?.[1] ?? "");
+      }
+    }
+    expect(documented.get("network_error")).toBe("NetworkError");
+    for (const code of node.ERROR_CODES) {
+      const error = await failWith(problem(code, 400));
+      expect(error.name, code).toBe(documented.get(code) ?? "GrantryError");
+    }
+  });
+
+  it("each code of an agent's request has a class", async () => {
     const classes: [new (...parameters: never[]) => Error, string[]][] = [
       [node.ConnectionNotFoundError, ["connection_not_found"]],
       [node.UnauthenticatedError, ["not_signed_in"]],
