@@ -12,7 +12,7 @@ use clap::Args;
 use xshell::{Shell, cmd};
 
 use crate::Result;
-use crate::workspace::{self, CONSOLE};
+use crate::workspace::{self, CONSOLE, PYTHON};
 
 #[derive(Args)]
 pub(crate) struct Options {
@@ -29,7 +29,7 @@ struct Artefact {
     generate: fn(&Shell) -> Result,
 }
 
-/// In the order of their dependencies: the types of the client are generated from `openapi.json`.
+/// In the order of their dependencies: the types of the clients are generated from `openapi.json`.
 const ARTEFACTS: &[Artefact] = &[
     Artefact { name: "transition table", outputs: &["domain/TRANSITIONS.md"], generate: transitions },
     Artefact { name: "API description", outputs: &["openapi.json"], generate: openapi },
@@ -37,6 +37,11 @@ const ARTEFACTS: &[Artefact] = &[
         name: "client and console",
         outputs: &["app/console/packages/client/src/generated", "app/console/dist"],
         generate: console,
+    },
+    Artefact {
+        name: "models of the Python client",
+        outputs: &["app/python/src/grantry/generated/models.py"],
+        generate: python,
     },
 ];
 
@@ -109,6 +114,13 @@ fn console(sh: &Shell) -> Result {
     let _there = sh.push_dir(CONSOLE);
     cmd!(sh, "npm run --silent codegen").run()?;
     cmd!(sh, "npm run --silent build").ignore_stdout().run()?;
+    Ok(())
+}
+
+/// The script uses only the standard library.
+fn python(sh: &Shell) -> Result {
+    let _there = sh.push_dir(PYTHON);
+    cmd!(sh, "python3 scripts/generate_models.py").quiet().run()?;
     Ok(())
 }
 

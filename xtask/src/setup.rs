@@ -12,16 +12,20 @@ use xshell::{Shell, cmd};
 
 use self::stamp::Stamp;
 use crate::Result;
-use crate::workspace::CONSOLE;
+use crate::workspace::{CONSOLE, PYTHON};
 
 /// The set-ups of real authorization servers, and the folder of their working copies.
 const SERVERS: &str = "tests/system/authorization-servers";
 const SERVERS_COPY: &str = "target/authorization-servers";
 
+/// The virtual environment of the Python client.
+const ENVIRONMENT: &str = "target/python/venv";
+
 /// Installs what is missing.
 pub(crate) fn run(sh: &Shell) -> Result {
     need::install_missing(sh)?;
     console_packages(sh)?;
+    python_environment(sh)?;
     authorization_servers(sh)
 }
 
@@ -40,6 +44,23 @@ fn console_packages(sh: &Shell) -> Result {
     let _there = sh.push_dir(&console);
     cmd!(sh, "npm ci --no-audit --no-fund").run()?;
     stamp.write()
+}
+
+/// Creates a virtual environment with exactly the packages of the requirements file, and returns its interpreter.
+pub(crate) fn python_environment(sh: &Shell) -> Result<PathBuf> {
+    need::require(sh, &need::PYTHON)?;
+    let environment = sh.current_dir().join(ENVIRONMENT);
+    let interpreter = environment.join(if cfg!(windows) { "Scripts/python.exe" } else { "bin/python" });
+    let requirements = sh.current_dir().join(PYTHON).join("requirements.txt");
+    let stamp = Stamp::new(environment.join(".grantry-setup"), &[&requirements])?;
+    // The interpreter is a link, which an upgrade of the system can break.
+    if !stamp.is_current() || cmd!(sh, "{interpreter} --version").quiet().ignore_stdout().run().is_err() {
+        cmd!(sh, "python3 -m venv --clear {environment}").run()?;
+        let options = ["--quiet", "--disable-pip-version-check", "--require-hashes", "--requirement"];
+        cmd!(sh, "{interpreter} -m pip install {options...} {requirements}").run()?;
+        stamp.write()?;
+    }
+    Ok(interpreter)
 }
 
 /// Sets up working copies, because a set-up writes into the folder it runs in.

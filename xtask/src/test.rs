@@ -4,7 +4,7 @@ use xshell::{Shell, cmd};
 
 use crate::Result;
 use crate::steps::{self, Options, Step};
-use crate::workspace::{self, CONSOLE};
+use crate::workspace::{self, CONSOLE, PYTHON};
 use crate::{codegen, requirements, setup, tidy};
 
 const STEPS: &[Step] = &[
@@ -17,13 +17,13 @@ const STEPS: &[Step] = &[
     Step { name: "production", about: "the production build, without the demo", run: production },
     Step { name: "requirements", about: "every security requirement has a test", run: requirements::check },
     Step { name: "doc", about: "the examples in the documentation", run: doc },
-    Step {
-        name: "console",
-        about: "lint, types, unit tests and package contents of client, hooks and console",
-        run: console,
-    },
+    Step { name: "console", about: "lint, types, tests and package contents of client, hooks and console", run: console },
+    Step { name: "python", about: "types, tests and package contents of the Python client", run: python },
     Step { name: "browser", about: "end-to-end tests in Chromium", run: browser },
 ];
+
+/// The variable with the program that the tests in other languages start.
+const SERVER_BINARY: &str = "SERVER_BINARY";
 
 /// Runs all steps, or those that the options name.
 pub(crate) fn run(sh: &Shell, options: &Options) -> Result {
@@ -75,11 +75,23 @@ fn doc(sh: &Shell) -> Result {
 }
 
 fn console(sh: &Shell) -> Result {
-    npm(sh, &["lint", "typecheck", "test", "pack:check"])
+    npm(sh, &["lint", "typecheck", "test", "pack:check"])?;
+    let _server = sh.push_env(SERVER_BINARY, workspace::server(sh)?);
+    npm(sh, &["test:server"])
+}
+
+fn python(sh: &Shell) -> Result {
+    let interpreter = setup::python_environment(sh)?;
+    let _server = sh.push_env(SERVER_BINARY, workspace::server(sh)?);
+    let _clean = sh.push_env("PYTHONDONTWRITEBYTECODE", "1");
+    let _there = sh.push_dir(PYTHON);
+    cmd!(sh, "{interpreter} -m mypy").run()?;
+    cmd!(sh, "{interpreter} -m pytest --quiet").run()?;
+    Ok(())
 }
 
 fn browser(sh: &Shell) -> Result {
-    workspace::server(sh)?;
+    let _server = sh.push_env(SERVER_BINARY, workspace::server(sh)?);
     npm(sh, &["e2e"])
 }
 

@@ -10,6 +10,9 @@ use crate::Result;
 /// The folder of the npm workspace of the console, from the root.
 pub(crate) const CONSOLE: &str = "app/console";
 
+/// The folder of the Python client, from the root.
+pub(crate) const PYTHON: &str = "app/python";
+
 /// The root of the repository.
 pub(crate) fn root() -> PathBuf {
     // Cargo sets the variable for `cargo run`; a binary that is started directly uses the compiled-in value.

@@ -7,7 +7,7 @@ use xshell::{Shell, cmd};
 use crate::Result;
 
 /// A program, or a group of related programs.
-struct Need {
+pub(super) struct Need {
     name: &'static str,
     /// Which tests need the program.
     reason: &'static str,
@@ -17,6 +17,15 @@ struct Need {
     /// The instruction for other systems.
     by_hand: &'static str,
 }
+
+/// The interpreter of the Python client's tests and of scripts.
+pub(super) const PYTHON: Need = Need {
+    name: "Python 3.10 or newer with venv",
+    reason: "Python client, one real authorization server, and the scripted users of both",
+    present: |sh| runs(sh, "python3", &["-c", "import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 10))"]),
+    apt: &["python3", "python3-venv"],
+    by_hand: "install Python 3.10 or newer with its venv module, so that `python3` is on the PATH",
+};
 
 const NEEDS: &[Need] = &[
     Need {
@@ -42,13 +51,7 @@ const NEEDS: &[Need] = &[
         apt: &["npm"],
         by_hand: "install npm (it comes with Node.js)",
     },
-    Need {
-        name: "Python 3 with venv",
-        reason: "one real authorization server, and the scripted users of both",
-        present: |sh| runs(sh, "python3", &["-c", "import venv, ensurepip"]),
-        apt: &["python3", "python3-venv"],
-        by_hand: "install Python 3 with its venv module",
-    },
+    PYTHON,
     Need {
         name: "Chromium",
         reason: "browser end-to-end tests",
@@ -71,6 +74,11 @@ pub(crate) fn install_missing(sh: &Shell) -> Result {
     // A package of the distribution may be too old, so search again.
     let rest = if first.is_empty() { first } else { missing() };
     if rest.is_empty() { Ok(()) } else { Err(instructions(&rest).into()) }
+}
+
+/// Fails with instructions if a program is missing.
+pub(super) fn require(sh: &Shell, need: &Need) -> Result {
+    if (need.present)(sh) { Ok(()) } else { Err(instructions(&[need]).into()) }
 }
 
 fn instructions(missing: &[&Need]) -> String {
@@ -118,6 +126,17 @@ mod tests {
         assert!(!node_is_new_enough("v20.9.0"));
         assert!(!node_is_new_enough("v18.20.4"));
         assert!(!node_is_new_enough("node"));
+    }
+
+    #[test]
+    fn a_missing_interpreter_is_named_with_its_packages() {
+        let sh = Shell::new().unwrap();
+        let absent = Need { present: |_| false, ..PYTHON };
+        let error = require(&sh, &absent).unwrap_err().to_string();
+        assert!(error.contains("Python 3.10 or newer with venv (Python client, "), "{error}");
+        assert!(error.ends_with("On Debian: apt-get install python3 python3-venv"), "{error}");
+        let present = Need { present: |_| true, ..PYTHON };
+        assert!(require(&sh, &present).is_ok());
     }
 
     #[test]
