@@ -86,7 +86,7 @@ async function start(url: string, parameters: string[]): Promise<Server> {
   while (!(await isReady(url))) {
     if (child.exitCode !== null || child.pid === undefined || Date.now() > deadline) {
       await stop();
-      throw new Error(`the server did not become ready:\n${output()}`);
+      throw new Error(`${BINARY} did not become ready:\n${output()}`);
     }
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
