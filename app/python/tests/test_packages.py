@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import tarfile
@@ -13,7 +14,8 @@ from pathlib import Path
 import pytest
 
 PYTHON = Path(__file__).resolve().parent.parent
-NAME = "grantry-0.1.0"
+PROJECT = (PYTHON / "pyproject.toml").read_text("utf-8")
+NAME = "grantry-" + re.findall(r'^version = "(.+)"$', PROJECT, re.MULTILINE)[0]
 
 
 @pytest.fixture(scope="module")
