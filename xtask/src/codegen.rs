@@ -12,6 +12,7 @@ use clap::Args;
 use xshell::{Shell, cmd};
 
 use crate::Result;
+use crate::reference;
 use crate::workspace::{self, CONSOLE, PYTHON};
 
 #[derive(Args)]
@@ -29,10 +30,13 @@ struct Artefact {
     generate: fn(&Shell) -> Result,
 }
 
-/// In the order of their dependencies: the types of the clients are generated from `openapi.json`.
+/// In the order of their dependencies: the types of the clients and the reference pages are generated from `openapi.json`, and the
+/// picture of the states from the transition table.
 const ARTEFACTS: &[Artefact] = &[
     Artefact { name: "transition table", outputs: &["domain/TRANSITIONS.md"], generate: transitions },
     Artefact { name: "API description", outputs: &["openapi.json"], generate: openapi },
+    Artefact { name: "picture of the states", outputs: &[reference::STATES], generate: reference::states },
+    Artefact { name: "reference pages", outputs: &[reference::PAGES], generate: reference::pages },
     Artefact {
         name: "client and console",
         outputs: &["app/console/packages/client/src/generated", "app/console/dist"],

@@ -9,6 +9,7 @@ mod bench;
 mod codegen;
 mod fuzz;
 mod nightly;
+mod reference;
 mod requirements;
 mod setup;
 mod soak;

@@ -7,7 +7,7 @@ mod edges;
 mod imports;
 mod named_tests;
 mod prose;
-mod repository;
+pub(crate) mod repository;
 mod source_text;
 mod sources;
 
