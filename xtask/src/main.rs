@@ -7,7 +7,9 @@
 
 mod bench;
 mod codegen;
+mod docs;
 mod fuzz;
+mod markdown;
 mod nightly;
 mod reference;
 mod requirements;
@@ -53,6 +55,8 @@ enum Command {
     Requirements,
     /// Regenerate the generated files.
     Codegen(codegen::Options),
+    /// Check the links of the documentation and build its site.
+    Docs(docs::Options),
 }
 
 fn main() -> ExitCode {
@@ -77,6 +81,7 @@ fn run(command: Command) -> Result {
         Command::Tidy(options) => tidy::run(&sh, &options),
         Command::Requirements => requirements::run(&sh),
         Command::Codegen(options) => codegen::run(&sh, &options),
+        Command::Docs(options) => docs::run(&sh, &options),
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod edges;
 mod imports;
+pub(crate) mod links;
 mod named_tests;
 mod prose;
 pub(crate) mod repository;
@@ -42,7 +43,8 @@ pub(crate) fn check(sh: &Shell) -> Result {
     let (words, unused) = Rules::parse(repository.text(prose::RULES)?)?.check(&repository);
     let words = words.iter().map(Finding::describe).collect();
     let named = named_tests::check(&repository);
+    let links = links::check(&repository);
     let findings =
-        [edges::check(sh)?, sources::check(&repository), imports::check(&repository), named, words, unused].concat();
+        [edges::check(sh)?, sources::check(&repository), imports::check(&repository), named, links, words, unused].concat();
     print_findings("tidy", &findings)
 }

@@ -25,6 +25,8 @@ impl File {
 #[derive(Debug)]
 pub(crate) struct Repository {
     pub(crate) files: Vec<File>,
+    /// The paths of files that are not text, such as pictures.
+    pub(crate) others: Vec<String>,
 }
 
 impl Repository {
@@ -36,14 +38,17 @@ impl Repository {
             Err(_) => walk(&sh.current_dir())?,
         };
         paths.sort();
-        let mut files = Vec::new();
+        let (mut files, mut others) = (Vec::new(), Vec::new());
         for path in paths {
+            let full = sh.current_dir().join(&path);
             // A tracked file may be deleted in the working tree, or may not be text.
-            if let Ok(text) = std::fs::read_to_string(sh.current_dir().join(&path)) {
-                files.push(File { path, text });
+            match std::fs::read_to_string(&full) {
+                Ok(text) => files.push(File { path, text }),
+                Err(_) if full.is_file() => others.push(path),
+                Err(_) => {}
             }
         }
-        Ok(Self { files })
+        Ok(Self { files, others })
     }
 
     /// The text of a required file.
@@ -56,10 +61,17 @@ impl Repository {
         self.files.iter().find(|file| file.path == path).map(|file| file.text.as_str())
     }
 
+    /// Whether the path is a file or a folder that contains one. The empty path is the root.
+    pub(crate) fn has(&self, path: &str) -> bool {
+        let mut paths = self.files.iter().map(|file| &file.path).chain(&self.others);
+        path.is_empty()
+            || paths.any(|file| file.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
+    }
+
     #[cfg(test)]
     pub(crate) fn of(files: &[(&str, &str)]) -> Self {
         let file = |(path, text): &(&str, &str)| File { path: (*path).to_owned(), text: (*text).to_owned() };
-        Self { files: files.iter().map(file).collect() }
+        Self { files: files.iter().map(file).collect(), others: Vec::new() }
     }
 }
 
