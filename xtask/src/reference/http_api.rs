@@ -102,7 +102,8 @@ fn section(api: &Value, operation: &Operation<'_>) -> Result<String> {
     let _ = write!(section, "{}\n\n", parts.join(" "));
     let parameters: Vec<_> = array(value, "parameters").iter().map(parameter).collect::<Result<_>>()?;
     if !parameters.is_empty() {
-        section += &format!("{}\n", table(&["parameter", "in", "type", "required", "meaning"], &parameters));
+        section += &table(&["parameter", "in", "type", "required", "meaning"], &parameters);
+        section.push('\n');
     }
     if let Some(body) = value.get("requestBody") {
         let optional = if body["required"] == true { "" } else { ", which may be absent" };

@@ -8,7 +8,7 @@ use regex::Regex;
 use super::head;
 use super::table::table;
 use crate::Result;
-use crate::tidy::repository::Repository;
+use crate::tidy::repository::{File, Repository};
 
 static METRIC: LazyLock<Regex> = LazyLock::new(|| {
     let pattern = r#"metrics::(?<kind>counter|gauge|histogram)!\(\s*"(?<name>\w+)"(?<labels>[^;]*?)\)\s*[.;)]"#;
@@ -75,10 +75,9 @@ pub(super) fn page(repository: &Repository) -> Result<String> {
 
 fn registered(repository: &Repository) -> Result<BTreeMap<String, Metric>> {
     let mut metrics: BTreeMap<String, Metric> = BTreeMap::new();
-    let is_source = |path: &str| {
-        path.ends_with(".rs") && path.contains("/src/") && (path.starts_with("app/") || path.starts_with("adapters-"))
-    };
-    for file in repository.files.iter().filter(|file| is_source(&file.path)) {
+    let is_below = |file: &File, folder: &str| file.path.starts_with(folder) && file.path.contains("/src/");
+    let is_source = |file: &&File| file.extension() == Some("rs") && (is_below(file, "app/") || is_below(file, "adapters-"));
+    for file in repository.files.iter().filter(is_source) {
         let found: Vec<_> = METRIC.captures_iter(&file.text).collect();
         let calls = ["counter", "gauge", "histogram"].map(|kind| file.text.matches(&format!("metrics::{kind}!(")).count());
         if found.len() != calls.iter().sum::<usize>() {

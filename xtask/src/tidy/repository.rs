@@ -15,6 +15,11 @@ pub(crate) struct File {
 }
 
 impl File {
+    /// What follows the last dot of its name.
+    pub(crate) fn extension(&self) -> Option<&str> {
+        Path::new(&self.path).extension()?.to_str()
+    }
+
     /// Whether the file is written by hand, and not a bundle made by a tool.
     pub(crate) fn is_source(&self) -> bool {
         !self.path.split('/').any(|part| part == "dist")
