@@ -47,6 +47,8 @@ pub(crate) fn run(sh: &Shell, options: &Options) -> Result {
     stage(sh, &repository, &home()?, &source)?;
     sh.remove_path(&site)?;
     cmd!(sh, "mdbook build {source} --dest-dir {site}").quiet().run()?;
+    // mdBook copies every file that is no chapter.
+    sh.remove_path(site.join("book.toml"))?;
     print_findings("site", &html::check(&html::read(&site)?))?;
     let index = site.join("index.html");
     println!("{}", index.display());
