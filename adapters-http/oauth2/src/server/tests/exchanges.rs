@@ -245,8 +245,17 @@ async fn every_profile_passes_its_exchange() {
 
 #[tokio::test]
 async fn the_examples_of_the_readme_fit_together() {
-    let readme = include_str!("../../../profiles/README.md");
-    let mut examples = readme.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next());
+    the_examples_fit_together(include_str!("../../../profiles/README.md")).await;
+}
+
+#[tokio::test]
+async fn the_examples_of_the_guide_fit_together() {
+    the_examples_fit_together(include_str!("../../../../../docs/add-a-provider.md")).await;
+}
+
+/// The first two examples of a document are a profile and its exchange.
+async fn the_examples_fit_together(document: &str) {
+    let mut examples = document.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next());
     let profile = ("example.toml".to_owned(), examples.next().unwrap().to_owned());
     let exchange = toml::from_str(examples.next().unwrap()).unwrap_or_else(|error| panic!("{error}"));
     let options = ProfileOptions { additional: vec![profile], ..ProfileOptions::default() };
