@@ -12,7 +12,6 @@ use clap::Args;
 use xshell::{Shell, cmd};
 
 use crate::Result;
-use crate::reference;
 use crate::workspace::{self, CONSOLE, PYTHON};
 
 #[derive(Args)]
@@ -35,8 +34,8 @@ struct Artefact {
 const ARTEFACTS: &[Artefact] = &[
     Artefact { name: "transition table", outputs: &["domain/TRANSITIONS.md"], generate: transitions },
     Artefact { name: "API description", outputs: &["openapi.json"], generate: openapi },
-    Artefact { name: "picture of the states", outputs: &[reference::STATES], generate: reference::states },
-    Artefact { name: "reference pages", outputs: &[reference::PAGES], generate: reference::pages },
+    Artefact { name: "picture of the states", outputs: &[crate::reference::STATES], generate: crate::reference::states },
+    Artefact { name: "reference pages", outputs: &[crate::reference::PAGES], generate: crate::reference::pages },
     Artefact {
         name: "client and console",
         outputs: &["app/console/packages/client/src/generated", "app/console/dist"],
