@@ -10,8 +10,8 @@ use crate::Result;
 
 const INTRODUCTION: &str = "\
 `grantry demo` exists only in builds with the feature `demo`, which the default build has and the [production
-build](../operations.md#production-build) has not. Findings and results go to standard output, everything else to standard
-error.
+build](../operations.md#production-build) has not. Findings and results go to standard output; messages and the log of
+`serve` go to standard error.
 
 ";
 
