@@ -77,6 +77,9 @@ pub(super) fn validated(
     }
     let challenge = params.get("code_challenge");
     match (challenge, params.get("code_challenge_method")) {
+        (Some(_), _) if core.settings.pkce == Pkce::Refused => {
+            return Err(OAuthError::invalid_request("code_challenge is not supported"));
+        }
         (Some(challenge), Some("S256")) if is_s256(challenge) => {}
         (Some(_), Some("S256")) => {
             return Err(OAuthError::invalid_request("code_challenge is malformed"));

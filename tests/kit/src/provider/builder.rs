@@ -1,13 +1,16 @@
 //! The builder of a [`MockProvider`].
 
 use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tokio::net::TcpListener;
 
+use super::catalogue::NamedFault;
 use super::config::{Client, Pkce, RefreshTokens, Rotation, Settings, User};
 use super::core::Core;
+use super::fault::Faults;
 use super::state_file::StateFile;
 use super::{MockProvider, routes, server};
 
@@ -16,10 +19,10 @@ use super::{MockProvider, routes, server};
 #[non_exhaustive]
 pub enum StartError {
     /// Another process listens on that port.
-    #[error("port {0} of 127.0.0.1 is already in use")]
+    #[error("port {0} is already in use")]
     PortTaken(u16),
     /// The socket could not be opened for another reason.
-    #[error("cannot listen on port {port} of 127.0.0.1: {kind}")]
+    #[error("cannot listen on port {port}: {kind}")]
     Listen {
         /// The requested port; 0 means any free port.
         port: u16,
@@ -43,18 +46,37 @@ pub enum StartError {
 }
 
 /// Collects the settings of a [`MockProvider`]; created by [`MockProvider::builder`].
-#[derive(Debug, Default)]
+#[derive(Debug)]
 #[must_use = "a builder does nothing until `start`"]
 pub struct MockProviderBuilder {
-    port: u16,
+    address: SocketAddr,
     clients: Vec<Client>,
     settings: Settings,
+    faults: Vec<NamedFault>,
+}
+
+impl Default for MockProviderBuilder {
+    fn default() -> Self {
+        Self {
+            address: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0),
+            clients: Vec::new(),
+            settings: Settings::default(),
+            faults: Vec::new(),
+        }
+    }
 }
 
 impl MockProviderBuilder {
     /// Listens on this port; by default, and with 0, on any free port.
-    pub const fn port(mut self, port: u16) -> Self {
-        self.port = port;
+    pub const fn port(self, port: u16) -> Self {
+        let address = SocketAddr::new(self.address.ip(), port);
+        self.address(address)
+    }
+
+    /// Listens on this address; by default, on 127.0.0.1. The provider protects nothing: an address of another machine's
+    /// network exposes it.
+    pub const fn address(mut self, address: SocketAddr) -> Self {
+        self.address = address;
         self
     }
 
@@ -142,6 +164,13 @@ impl MockProviderBuilder {
         self
     }
 
+    /// Adds faults of the [catalogue](super::fault_catalogue), for as long as the provider runs. They take precedence over
+    /// settings of this builder, and of two that contradict each other the later one of the catalogue acts.
+    pub fn named_faults(mut self, faults: impl IntoIterator<Item = NamedFault>) -> Self {
+        self.faults.extend(faults);
+        self
+    }
+
     /// Skips the consent page for scopes that the user already granted to this client; off by default.
     pub const fn remember_consent(mut self, remember: bool) -> Self {
         self.settings.remember_consent = remember;
@@ -166,14 +195,16 @@ impl MockProviderBuilder {
             self.settings.users = vec![User::new("alice", "alice-pw"), User::new("bob", "bob-pw")];
         }
         let cannot_listen = |error: io::Error| {
-            let (port, kind) = (self.port, error.kind());
+            let (port, kind) = (self.address.port(), error.kind());
             if kind == io::ErrorKind::AddrInUse { StartError::PortTaken(port) } else { StartError::Listen { port, kind } }
         };
-        let listener = TcpListener::bind(("127.0.0.1", self.port)).await.map_err(cannot_listen)?;
-        let port = listener.local_addr().map_err(cannot_listen)?.port();
+        let listener = TcpListener::bind(self.address).await.map_err(cannot_listen)?;
+        let address = listener.local_addr().map_err(cannot_listen)?;
+        self.faults.sort_by_key(NamedFault::position);
+        let permanent = self.faults.iter().flat_map(|fault| fault.apply(&mut self.settings)).collect();
 
         let (file, state) = StateFile::open(self.settings.state_file.take())?;
-        let core = Core::new(port, self.settings, self.clients, state, file)?;
+        let core = Core::new(address, self.settings, self.clients, Faults::new(permanent), state, file)?;
         let server = server::Server::start(listener, routes::router(&core));
         Ok(MockProvider { core, server })
     }

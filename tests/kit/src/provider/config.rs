@@ -195,6 +195,8 @@ pub enum Pkce {
     Required,
     /// A missing challenge is accepted.
     Optional,
+    /// A request with a challenge is refused, as by servers that refuse parameters they do not support.
+    Refused,
 }
 
 /// The settings that the builder collects.

@@ -1,5 +1,6 @@
 //! The state that all routes share.
 
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -28,21 +29,23 @@ pub(super) struct Core {
 }
 
 impl Core {
+    /// The provider that listens on this address.
     pub(super) fn new(
-        port: u16,
+        address: SocketAddr,
         settings: Settings,
         clients: Vec<Client>,
+        faults: Faults,
         mut state: State,
         file: StateFile,
     ) -> Result<Arc<Self>, StartError> {
         let signing_key = SigningKey::restore_or_make(&mut state.signing_key);
         file.save(&state)?;
         Ok(Arc::new(Self {
-            port,
-            issuer: format!("http://127.0.0.1:{port}"),
+            port: address.port(),
+            issuer: format!("http://{address}"),
             ledger: LedgerBook::new(settings.ledger_limit),
             settings,
-            faults: Faults::default(),
+            faults,
             signing_key,
             clients: RwLock::new(clients),
             state: Mutex::new(state),
@@ -74,6 +77,11 @@ impl Core {
         let mut clients = self.clients.write().unwrap_or_else(PoisonError::into_inner);
         clients.retain(|known| known.id != client.id);
         clients.push(client);
+    }
+
+    /// Removes a client.
+    pub(super) fn unregister(&self, client_id: &str) {
+        self.clients.write().unwrap_or_else(PoisonError::into_inner).retain(|known| known.id != client_id);
     }
 
     /// The client with this id.

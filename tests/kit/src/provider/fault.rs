@@ -6,6 +6,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -26,6 +27,9 @@ pub enum Fault {
     Computed(Compute),
     /// The request is processed, then the response waits at the gate.
     HoldResponse(Gate),
+    /// The request is processed, then the response waits this long. For clients that the test does not control; a test
+    /// uses [`Fault::HoldResponse`].
+    DelayResponse(Duration),
     /// The request is processed, then the connection ends: tokens are rotated and the client receives no response.
     DropResponse,
     /// The request is processed, then this response replaces the handler's.
@@ -218,6 +222,13 @@ impl Fault {
         Self::Edit(Edit::FormEncode)
     }
 
+    /// Userinfo of an account that no user of the provider has.
+    pub fn other_account() -> Self {
+        let members =
+            [("sub", "sub-other"), ("preferred_username", "other"), ("email", "other@example.test"), ("name", "Other")];
+        Self::Several(members.into_iter().map(|(member, value)| Self::with(member, json!(value))).collect())
+    }
+
     /// The redirect to the client with this `iss`.
     pub fn iss(value: &str) -> Self {
         Self::EditRedirect(QueryEdit::Set("iss".to_owned(), value.to_owned()))
@@ -237,6 +248,7 @@ impl Fault {
             | Self::Instead(_)
             | Self::Computed(_)
             | Self::HoldResponse(_)
+            | Self::DelayResponse(_)
             | Self::DropResponse
             | Self::Replace(_)
             | Self::Edit(_)
@@ -249,10 +261,26 @@ impl Fault {
     }
 }
 
-/// The faults of the next requests, by endpoint.
+/// A fault of every request of one kind, for as long as the provider runs.
+#[derive(Clone, Debug)]
+pub(super) struct PermanentFault {
+    pub(super) endpoint: Endpoint,
+    /// The grant type of a token request; absent for all of them.
+    pub(super) grant_type: Option<&'static str>,
+    pub(super) fault: Fault,
+}
+
+impl PermanentFault {
+    fn acts_on(&self, call: &Call) -> bool {
+        self.endpoint == call.endpoint && self.grant_type.is_none_or(|wanted| call.grant_type() == Some(wanted))
+    }
+}
+
+/// The faults of the next requests, by endpoint, and the named faults of all requests.
 #[derive(Debug, Default)]
 pub struct Faults {
     due: Mutex<HashMap<Endpoint, Due>>,
+    permanent: Vec<PermanentFault>,
 }
 
 #[derive(Debug, Default)]
@@ -262,6 +290,11 @@ struct Due {
 }
 
 impl Faults {
+    /// No faults but these, which follow those of a single request.
+    pub(super) fn new(permanent: Vec<PermanentFault>) -> Self {
+        Self { permanent, ..Self::default() }
+    }
+
     /// Applies the fault to the next request to `endpoint` that has no fault yet.
     pub fn once(&self, endpoint: Endpoint, fault: Fault) {
         self.with(|due| due.entry(endpoint).or_default().queue.push_back(fault));
@@ -279,19 +312,19 @@ impl Faults {
         self.with(|due| due.entry(endpoint).or_default().sticky = Some(fault));
     }
 
-    /// Removes all faults of `endpoint`.
+    /// Removes all faults of `endpoint`, except the named ones of the builder.
     pub fn clear(&self, endpoint: Endpoint) {
         self.with(|due| due.remove(&endpoint));
     }
 
     /// The faults of the request that has just arrived.
-    pub(super) fn next(&self, endpoint: Endpoint) -> Vec<Fault> {
-        self.with(|due| {
-            let due = due.get_mut(&endpoint)?;
+    pub(super) fn next(&self, call: &Call) -> Vec<Fault> {
+        let due = self.with(|due| {
+            let due = due.get_mut(&call.endpoint)?;
             due.queue.pop_front().or_else(|| due.sticky.clone())
-        })
-        .map(Fault::flatten)
-        .unwrap_or_default()
+        });
+        let permanent = self.permanent.iter().filter(|permanent| permanent.acts_on(call));
+        due.into_iter().chain(permanent.map(|permanent| permanent.fault.clone())).flat_map(Fault::flatten).collect()
     }
 
     fn with<T>(&self, act: impl FnOnce(&mut HashMap<Endpoint, Due>) -> T) -> T {

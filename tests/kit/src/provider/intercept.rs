@@ -34,7 +34,7 @@ pub(super) async fn intercept(
     };
     let call = call(endpoint, &head, &body);
     let number = core.ledger.arrived(call.clone());
-    let faults = core.faults.next(endpoint);
+    let faults = core.faults.next(&call);
 
     let response = match on_request(&faults, &call).await {
         Some(response) => response,
@@ -73,6 +73,7 @@ async fn on_request(faults: &[Fault], call: &Call) -> Option<Response> {
             Fault::Instead(response) => return Some(to_response(response.clone())),
             Fault::Computed(compute) => return Some(to_response((compute.0)(call))),
             Fault::HoldResponse(_)
+            | Fault::DelayResponse(_)
             | Fault::DropResponse
             | Fault::Replace(_)
             | Fault::Edit(_)
@@ -93,6 +94,10 @@ async fn on_response(faults: Vec<Fault>, mut response: Response) -> Response {
         response = match fault {
             Fault::HoldResponse(gate) => {
                 gate.pass().await;
+                response
+            }
+            Fault::DelayResponse(delay) => {
+                tokio::time::sleep(delay).await;
                 response
             }
             Fault::DropResponse => HangUp::response(),

@@ -6,6 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use serde_json::{Value, json};
 
+use super::config::Pkce;
 use super::core::Core;
 
 /// Both documents have the same content.
@@ -13,7 +14,7 @@ pub(super) async fn metadata(State(core): State<Arc<Core>>) -> Json<Value> {
     let at = |path: &str| format!("{}{path}", core.issuer);
     let scopes: Vec<&str> = core.settings.scopes.iter().map(|(scope, _)| scope.as_str()).collect();
     let client_auth = ["client_secret_basic", "client_secret_post", "none"];
-    Json(json!({
+    let mut document = json!({
         "issuer": core.issuer,
         "authorization_endpoint": at("/authorize"),
         "token_endpoint": at("/token"),
@@ -28,12 +29,16 @@ pub(super) async fn metadata(State(core): State<Arc<Core>>) -> Json<Value> {
         "grant_types_supported": ["authorization_code", "refresh_token", "client_credentials"],
         "token_endpoint_auth_methods_supported": client_auth,
         "revocation_endpoint_auth_methods_supported": client_auth,
-        "code_challenge_methods_supported": ["S256"],
         "authorization_response_iss_parameter_supported": core.settings.announce_iss,
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": ["ES256"],
         "claims_supported": ["iss", "sub", "aud", "exp", "iat", "nonce", "email", "name"],
-    }))
+    });
+    if core.settings.pkce != Pkce::Refused {
+        // Without this member, the server does not support PKCE (RFC 8414 §2).
+        document["code_challenge_methods_supported"] = json!(["S256"]);
+    }
+    Json(document)
 }
 
 /// The key that signs ID tokens.

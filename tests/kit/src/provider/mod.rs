@@ -23,12 +23,13 @@
 //! ```
 //!
 //! It enforces exact redirect URIs, PKCE with S256, single use of codes, client authentication, and rotation of refresh
-//! tokens with reuse detection. It deviates from this only on demand: see [`Fault`] and [`RedirectMatching`].
+//! tokens with reuse detection. It deviates from this only on demand: see [`Fault`], [`fault_catalogue`] and [`RedirectMatching`].
 
 mod account;
 mod api;
 mod authorize;
 mod builder;
+mod catalogue;
 mod client_auth;
 mod clock;
 mod config;
@@ -62,6 +63,7 @@ use self::core::Core;
 use self::server::Server;
 
 pub use self::builder::{MockProviderBuilder, StartError};
+pub use self::catalogue::{CatalogueEntry, FaultPlace, FaultValue, NamedFault, NamedFaultError, fault_catalogue};
 pub use self::config::{Client, ClientAuth, Pkce, RedirectMatching, RefreshTokens, Rotation, User};
 pub use self::endpoint::Endpoint;
 pub use self::fault::{Compute, Edit, Fault, Faults, QueryEdit, ScriptedResponse, Transform};
@@ -105,7 +107,7 @@ impl MockProvider {
         MockProviderBuilder::default()
     }
 
-    /// `http://127.0.0.1:{port}`, without a trailing slash; also the issuer identifier.
+    /// `http://127.0.0.1:{port}`, or with another loopback address of the builder, without a trailing slash; also the issuer identifier.
     pub fn base_url(&self) -> &str {
         &self.core.issuer
     }
@@ -123,6 +125,12 @@ impl MockProvider {
     /// Registers a client, in place of one with the same id.
     pub fn register(&self, client: Client) {
         self.core.register(client);
+    }
+
+    /// Removes a client, as a provider does that evicts dynamically registered clients. Its authorization requests end on a
+    /// page, and its other requests fail with `invalid_client`.
+    pub fn unregister(&self, client_id: &str) {
+        self.core.unregister(client_id);
     }
 
     /// The faults of the next requests.

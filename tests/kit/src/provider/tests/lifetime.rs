@@ -8,7 +8,7 @@ async fn a_port_in_use_is_reported() {
     let first = MockProvider::builder().start().await.unwrap();
     let second = MockProvider::builder().port(first.port()).start().await.unwrap_err();
     assert!(matches!(second, StartError::PortTaken(port) if port == first.port()));
-    assert_eq!(second.to_string(), format!("port {} of 127.0.0.1 is already in use", first.port()));
+    assert_eq!(second.to_string(), format!("port {} is already in use", first.port()));
 }
 
 #[tokio::test]

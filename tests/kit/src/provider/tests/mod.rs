@@ -1,5 +1,6 @@
 //! Tests of the mock provider with a plain HTTP client.
 
+mod catalogue;
 mod faults;
 mod flow;
 mod lifetime;
