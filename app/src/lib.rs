@@ -11,7 +11,7 @@
 //! |---|---|---|
 //! | `cli` | the command line and the binary | yes |
 //! | `sqlite` | the SQLite store | yes |
-//! | `demo` | `grantry demo`, with the mock authorization server of the test kit | yes |
+//! | `demo` | `grantry demo` and `grantry mock-provider`, with the mock authorization server of the test kit | yes |
 
 pub mod app;
 mod audit;

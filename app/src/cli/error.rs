@@ -32,7 +32,7 @@ pub(crate) enum CliError {
     Demo(#[from] DemoError),
     /// This build contains no demo.
     #[cfg(not(feature = "demo"))]
-    #[error("this build contains no demo; use a build with the cargo feature `demo`")]
+    #[error("this build contains no demo and no mock provider; use a build with the cargo feature `demo`")]
     NoDemo,
     /// An export or import failed.
     #[error(transparent)]

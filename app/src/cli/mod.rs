@@ -11,6 +11,8 @@ mod connectors;
 mod demo;
 mod error;
 mod keys;
+#[cfg(feature = "demo")]
+mod mock_provider;
 mod openapi;
 mod output;
 mod serve;
@@ -41,6 +43,12 @@ enum Command {
     #[cfg(not(feature = "demo"))]
     #[command(hide = true)]
     Demo(NoDemo),
+    /// Serve a mock authorization server with faults, for tests of products in any language
+    #[cfg(feature = "demo")]
+    MockProvider(mock_provider::MockProviderArgs),
+    #[cfg(not(feature = "demo"))]
+    #[command(hide = true)]
+    MockProvider(NoDemo),
     /// Run the server
     Serve(serve::ServeArgs),
     /// Check configuration, keys, store, clock and connectors without starting the server
@@ -72,7 +80,8 @@ struct ConfigArgs {
     config: PathBuf,
 }
 
-/// Accepts the arguments of the demo, so that a build without it refuses the command and not its arguments.
+/// Accepts the arguments of the demo and of the mock provider, so that a build without them refuses the command and not its
+/// arguments.
 #[cfg(not(feature = "demo"))]
 #[derive(Args)]
 struct NoDemo {
@@ -107,6 +116,10 @@ fn dispatch(command: Command) -> Result<(), CliError> {
         Command::Demo(args) => demo::run(&args),
         #[cfg(not(feature = "demo"))]
         Command::Demo(NoDemo { .. }) => Err(CliError::NoDemo),
+        #[cfg(feature = "demo")]
+        Command::MockProvider(args) => mock_provider::run(&args),
+        #[cfg(not(feature = "demo"))]
+        Command::MockProvider(NoDemo { .. }) => Err(CliError::NoDemo),
         Command::Serve(args) => serve::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Keys(command) => keys::run(command),

@@ -25,6 +25,13 @@ pub(super) fn print_json(data: &impl Serialize) -> Result<(), CliError> {
     write_line(&escaped_json(&text))
 }
 
+/// Writes data as JSON in one line, for the reader of a command that continues to run.
+#[cfg(feature = "demo")]
+pub(super) fn print_json_line(data: &impl Serialize) -> Result<(), CliError> {
+    let text = serde_json::to_string(data).map_err(|_| CliError::Refused("the result has no JSON form".to_owned()))?;
+    write_line(&escaped_json(&text))
+}
+
 /// Writes a message to standard error.
 pub(super) fn info(line: impl Display) {
     // A closed standard error is no reason to fail.

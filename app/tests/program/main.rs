@@ -13,6 +13,9 @@ mod flow;
 #[cfg(target_os = "linux")]
 mod full_disk;
 #[cfg(test)]
+#[cfg(feature = "demo")]
+mod mock_provider;
+#[cfg(test)]
 #[cfg(not(feature = "demo"))]
 mod no_demo;
 #[cfg(test)]

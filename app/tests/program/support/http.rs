@@ -45,7 +45,14 @@ impl Browser {
     }
 
     pub(crate) fn post(&mut self, target: &str, body: &Value) -> Response {
-        self.send("POST", target, Some(body), None)
+        self.send("POST", target, Some(("application/json", body.to_string())), None)
+    }
+
+    /// Posts a form. The values are sent as they are: the tests use none that need an escape.
+    #[cfg(feature = "demo")]
+    pub(crate) fn post_form(&mut self, target: &str, form: &[(&str, &str)]) -> Response {
+        let pairs: Vec<String> = form.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        self.send("POST", target, Some(("application/x-www-form-urlencoded", pairs.join("&"))), None)
     }
 
     pub(crate) fn delete(&mut self, target: &str) -> Response {
@@ -62,12 +69,12 @@ impl Browser {
         assert_eq!(response.status, 200, "{response:?}");
     }
 
-    fn send(&mut self, method: &str, target: &str, body: Option<&Value>, host: Option<&str>) -> Response {
-        let body = body.map(Value::to_string).unwrap_or_default();
+    fn send(&mut self, method: &str, target: &str, body: Option<(&str, String)>, host: Option<&str>) -> Response {
+        let (kind, body) = body.unwrap_or_default();
         let own = format!("127.0.0.1:{}", self.port);
         let mut head = format!("{method} {target} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n", host.unwrap_or(&own));
         if !body.is_empty() {
-            write!(head, "content-type: application/json\r\ncontent-length: {}\r\n", body.len()).unwrap();
+            write!(head, "content-type: {kind}\r\ncontent-length: {}\r\n", body.len()).unwrap();
         }
         if !self.cookies.is_empty() {
             let pairs: Vec<String> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();

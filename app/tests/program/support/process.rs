@@ -67,10 +67,13 @@ impl Running {
         self.child.id()
     }
 
-    /// Waits for a line that contains this text.
-    pub(crate) fn until(&mut self, text: &str) {
+    /// Waits for a line that contains this text, and returns it.
+    pub(crate) fn until(&mut self, text: &str) -> String {
         let deadline = Instant::now() + DEADLINE;
-        while !self.seen.iter().any(|line| line.contains(text)) {
+        loop {
+            if let Some(line) = self.seen.iter().find(|line| line.contains(text)) {
+                return line.clone();
+            }
             let left = deadline.saturating_duration_since(Instant::now());
             let Ok(line) = self.lines.recv_timeout(left) else {
                 panic!("{text:?} is missing from:\n{}", self.seen.join("\n"));
