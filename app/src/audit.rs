@@ -160,3 +160,92 @@ fn sentence(kind: AuditKind) -> &'static str {
         AuditKind::UserReinstated => "a deprovisioned user was reinstated",
     }
 }
+
+#[cfg(test)]
+mod contract {
+    use std::future::{Ready, ready};
+    use std::io;
+    use std::sync::{Mutex, PoisonError};
+
+    use grantry_testkit::contract::event_sink::SinkBackend;
+    use grantry_testkit::doubles::CollectingSink;
+    use serde_json::Value;
+    use tracing::Dispatch;
+    use tracing::instrument::WithSubscriber as _;
+
+    use super::*;
+
+    /// The lines of a log.
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl Lines {
+        fn bytes(&self) -> std::sync::MutexGuard<'_, Vec<u8>> {
+            self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        }
+
+        fn kinds(&self) -> Vec<AuditKind> {
+            let text = String::from_utf8(self.bytes().clone()).unwrap();
+            let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+            lines.map(|line| AuditKind::parse(line["fields"]["kind"].as_str().unwrap()).unwrap()).collect()
+        }
+    }
+
+    impl io::Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.bytes().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// The log sink with a log of this test alone.
+    struct InLog(Dispatch);
+
+    #[async_trait]
+    impl EventSink for InLog {
+        async fn deliver(&self, events: &[RecordedEvent]) -> Result<(), SinkError> {
+            LogSink.deliver(events).with_subscriber(self.0.clone()).await
+        }
+
+        async fn deliver_directly(&self, events: &[AuditEvent]) -> Result<(), SinkError> {
+            LogSink.deliver_directly(events).with_subscriber(self.0.clone()).await
+        }
+    }
+
+    mod log {
+        use super::*;
+
+        fn sink() -> Ready<SinkBackend> {
+            let lines = Lines::default();
+            let writer = lines.clone();
+            let log = tracing_subscriber::fmt().json().with_writer(move || writer.clone()).finish();
+            ready(SinkBackend {
+                sink: Arc::new(InLog(Dispatch::new(log))),
+                stored: Box::new(move || lines.kinds()),
+                set_unavailable: None,
+            })
+        }
+
+        grantry_testkit::event_sink_contract!(sink);
+    }
+
+    mod counting {
+        use super::*;
+
+        fn sink() -> Ready<SinkBackend> {
+            let collected = Arc::new(CollectingSink::default());
+            let (read, failing) = (collected.clone(), collected.clone());
+            ready(SinkBackend {
+                sink: Arc::new(CountingSink::new(collected)),
+                stored: Box::new(move || read.events().into_iter().map(|event| event.kind).collect::<Vec<_>>()),
+                set_unavailable: Some(Box::new(move |unavailable| failing.set_unavailable(unavailable))),
+            })
+        }
+
+        grantry_testkit::event_sink_contract!(sink);
+    }
+}

@@ -286,3 +286,73 @@ mod tests {
         assert_eq!(view.spaces[1].name, None);
     }
 }
+
+#[cfg(test)]
+mod contract {
+    use std::future::{Ready, ready};
+    use std::sync::Arc;
+
+    use grantry_testkit::contract::directory::DirectoryBackend;
+    use grantry_testkit::doubles::fixtures;
+
+    use super::*;
+
+    fn spaces() -> Vec<SpaceId> {
+        ["default", "marketing"].map(fixtures::space).into()
+    }
+
+    fn alice() -> Account {
+        Account {
+            id: fixtures::user("u_alice"),
+            name: String::new(),
+            username: "alice".to_owned(),
+            password_hash: String::new(),
+            roles: BTreeMap::from([(fixtures::space("default"), Role::Editor)]),
+        }
+    }
+
+    fn backend(directory: impl Directory + 'static) -> DirectoryBackend {
+        DirectoryBackend {
+            directory: Arc::new(directory),
+            member: fixtures::user("u_alice"),
+            open: fixtures::space("default"),
+            role: Role::Editor,
+            closed: fixtures::space("marketing"),
+            absent: fixtures::space("gone"),
+            stranger: fixtures::user("u_eve"),
+            make_unavailable: None,
+        }
+    }
+
+    mod accounts {
+        use super::*;
+
+        fn directory() -> Ready<DirectoryBackend> {
+            ready(backend(AccountDirectory::new(spaces(), &[alice()])))
+        }
+
+        grantry_testkit::directory_contract!(directory);
+    }
+
+    mod proxy_with_accounts {
+        use super::*;
+
+        fn directory() -> Ready<DirectoryBackend> {
+            ready(backend(ProxyDirectory::from_accounts(spaces(), &[alice()])))
+        }
+
+        grantry_testkit::directory_contract!(directory);
+    }
+
+    mod proxy_with_header {
+        use super::*;
+
+        fn directory() -> Ready<DirectoryBackend> {
+            let directory = ProxyDirectory::from_header(spaces());
+            directory.record(&fixtures::user("u_alice"), &["default=editor", "gone=admin"]);
+            ready(backend(directory))
+        }
+
+        grantry_testkit::directory_contract!(directory);
+    }
+}

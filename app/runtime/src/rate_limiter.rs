@@ -214,3 +214,20 @@ mod tests {
         assert_eq!(limiter.tracked(), OPERATIONS.len() * MAX_TRACKED);
     }
 }
+
+#[cfg(test)]
+mod contract {
+    use std::future::{Ready, ready};
+
+    use grantry_testkit::contract::rate_limiter::LimiterBackend;
+    use grantry_testkit::doubles::TestClock;
+
+    use super::*;
+
+    fn limiter(clock: TestClock) -> Ready<LimiterBackend> {
+        let read: Arc<dyn Clock> = Arc::new(clock.clone());
+        ready(LimiterBackend { limiter: Arc::new(MemoryRateLimiter::new(RateLimits::default(), &read)), clock })
+    }
+
+    grantry_testkit::rate_limiter_contract!(limiter);
+}

@@ -1,6 +1,7 @@
 //! Tests with access to internals: the published vectors use a key that the public constructor refuses.
 
 mod associated_data;
+mod contract;
 mod damage;
 mod keyring;
 mod placement;

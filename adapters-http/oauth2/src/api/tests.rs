@@ -324,3 +324,33 @@ fn header_values_that_are_not_utf_8_keep_their_bytes() {
     )]);
     assert_eq!(headers::response_headers(&headers), [("x-owner".to_owned(), b"Zo\xeb".to_vec())]);
 }
+
+mod contract {
+    use std::future::{Ready, ready};
+
+    use grantry_testkit::contract::resource_server::ResourceBackend;
+    use grantry_testkit::doubles::SentRequest;
+
+    use super::*;
+
+    fn server() -> Ready<ResourceBackend> {
+        let (transport, caller) = caller();
+        let scripted = Arc::clone(&transport);
+        let received = move || {
+            let requests = transport.sent().into_iter().map(|sent| SentRequest {
+                method: sent.method,
+                url: sent.url,
+                headers: Vec::new(),
+                body: Some(sent.body.into_bytes()),
+                token: sent.authorization.unwrap().strip_prefix("Bearer ").unwrap().to_owned(),
+            });
+            requests.collect::<Vec<_>>()
+        };
+        let respond = move |status| {
+            scripted.respond(status, "{}");
+        };
+        ready(ResourceBackend { server: Arc::new(caller), respond: Box::new(respond), received: Box::new(received) })
+    }
+
+    grantry_testkit::resource_server_contract!(server);
+}

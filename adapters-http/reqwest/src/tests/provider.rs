@@ -203,3 +203,55 @@ async fn r43_the_api_is_called_below_its_base_url_with_the_token() {
     assert_eq!(call.bearer_token(), tokens.access_token.expose_text());
     assert_eq!((call.param("q"), call.header("x-own"), &*call.body), (Some("a b"), Some("1"), &b"{}"[..]));
 }
+
+mod contract {
+    use async_trait::async_trait;
+    use grantry_domain::ports::AuthorizationServer;
+    use grantry_testkit::contract::authorization_server::{AuthorizationServerBackend, Lost};
+
+    use super::*;
+
+    struct Backend {
+        test: TestServer,
+        provider: ProviderSnapshot,
+    }
+
+    #[async_trait]
+    impl AuthorizationServerBackend for Backend {
+        fn server(&self) -> &dyn AuthorizationServer {
+            &self.test.server
+        }
+
+        fn provider(&self) -> &ProviderSnapshot {
+            &self.provider
+        }
+
+        fn credentials(&self) -> &ClientCredentials {
+            &self.test.client
+        }
+
+        async fn consent(&self) -> (Secret, Secret) {
+            (self.test.code(&self.provider, &["files.read"], None).await, Secret::from_text(VERIFIER))
+        }
+
+        fn lose_next(&self, lost: Lost) {
+            let fault = match lost {
+                Lost::Request => Fault::DropRequest,
+                Lost::Response => Fault::DropResponse,
+            };
+            self.test.mock.faults().once(Endpoint::Token, fault);
+        }
+
+        fn token_requests(&self) -> usize {
+            self.test.mock.ledger().at(Endpoint::Token).len()
+        }
+    }
+
+    async fn backend() -> Backend {
+        let test = TestServer::new().await;
+        let provider = test.provider(BY_HAND).await;
+        Backend { test, provider }
+    }
+
+    grantry_testkit::authorization_server_contract!(backend);
+}

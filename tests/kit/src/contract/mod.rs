@@ -1,4 +1,7 @@
-//! The contract of a store, as tests. Every implementation of [`Store`](grantry_domain::ports::Store) runs them with
+//! Contracts of ports, as tests. Those of a vault, a rate limiter, an event sink, a directory, an authorization server and a
+//! resource server are in the modules of these names. The rest is the contract of a store.
+//!
+//! Every implementation of [`Store`](grantry_domain::ports::Store) runs them with
 //! [`store_contract!`](crate::store_contract), and is compared with the reference store by [`differential`]. Outside semantic
 //! versioning.
 //!
@@ -61,22 +64,28 @@
 
 #![expect(clippy::missing_panics_doc, reason = "a rule panics where a store breaks it")]
 
+pub mod authorization_server;
 mod backend;
 pub mod connections;
 
 pub mod connectors;
 pub mod diagnostics;
 mod differential;
+pub mod directory;
+pub mod event_sink;
 pub mod flows;
 pub mod leases;
 pub mod outbox;
 pub mod queries;
+pub mod rate_limiter;
+pub mod resource_server;
 pub mod revocations;
 pub mod sessions;
 pub mod sweep;
 pub mod termination;
 mod test_store;
 pub mod users;
+pub mod vault;
 
 pub use self::backend::{Backend, Node};
 pub use self::differential::differential;
@@ -236,5 +245,44 @@ macro_rules! store_contract {
                 $crate::contract::$module::$rule($factory($crate::doubles::TestClock::default()).await).await;
             }
         )*)*
+    };
+}
+
+/// Expands to one test for each rule of a port. `@sync` is for rules and factories that are not asynchronous, `@pure` for rules
+/// that are not, and `@clock` for factories that take a clock.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! port_rules {
+    (@sync $module:ident $factory:path; $($rule:ident,)*) => {
+        $(
+            #[test]
+            fn $rule() {
+                $crate::contract::$module::$rule(&$factory());
+            }
+        )*
+    };
+    (@pure $module:ident $factory:path; $($rule:ident,)*) => {
+        $(
+            #[tokio::test]
+            async fn $rule() {
+                $crate::contract::$module::$rule(&$factory().await);
+            }
+        )*
+    };
+    (@clock $module:ident $factory:path; $($rule:ident,)*) => {
+        $(
+            #[tokio::test]
+            async fn $rule() {
+                $crate::contract::$module::$rule($factory($crate::doubles::TestClock::default()).await).await;
+            }
+        )*
+    };
+    ($module:ident $factory:path; $($rule:ident,)*) => {
+        $(
+            #[tokio::test]
+            async fn $rule() {
+                $crate::contract::$module::$rule($factory().await).await;
+            }
+        )*
     };
 }

@@ -60,3 +60,46 @@ impl EventSink for CollectingSink {
         Ok(())
     }
 }
+
+#[cfg(all(test, feature = "contract"))]
+mod contract {
+    use std::future::{Ready, ready};
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::contract::event_sink::SinkBackend;
+
+    fn backend(sink: CollectingSink) -> SinkBackend {
+        let sink = Arc::new(sink);
+        let (read, failing) = (sink.clone(), sink.clone());
+        let stored =
+            move || read.events().into_iter().chain(read.direct_events()).map(|event| event.kind).collect::<Vec<_>>();
+        SinkBackend {
+            sink,
+            stored: Box::new(stored),
+            set_unavailable: Some(Box::new(move |unavailable| failing.set_unavailable(unavailable))),
+        }
+    }
+
+    mod from_the_outbox {
+        use super::*;
+
+        fn sink() -> Ready<SinkBackend> {
+            ready(backend(CollectingSink::default()))
+        }
+
+        crate::event_sink_contract!(sink);
+    }
+
+    mod direct {
+        use super::*;
+
+        fn sink() -> Ready<SinkBackend> {
+            let sink = CollectingSink::default();
+            sink.take_directly();
+            ready(backend(sink))
+        }
+
+        crate::event_sink_contract!(sink);
+    }
+}

@@ -92,7 +92,11 @@ impl ResourceServer for ScriptedResourceServer {
             }
             ApiQuery::Encoded(text) => text.clone(),
         };
-        let mark = if query.is_empty() { "" } else { "?" };
+        let mark = match (query.is_empty(), path.contains('?')) {
+            (true, _) => "",
+            (false, false) => "?",
+            (false, true) => "&",
+        };
         let host = base.splitn(4, '/').take(3).collect::<Vec<_>>().join("/");
         let origin =
             Origin::new(host).map_err(|_| ApiRequestRefused { field: "config.baseUrl", problem: "is not a URL" })?;
@@ -121,4 +125,25 @@ impl ResourceServer for ScriptedResourceServer {
         }
         script.responses.pop_front().unwrap_or_else(|| Ok(plain(200)))
     }
+}
+
+#[cfg(all(test, feature = "contract"))]
+mod contract {
+    use std::future::{Ready, ready};
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::contract::resource_server::ResourceBackend;
+
+    fn server() -> Ready<ResourceBackend> {
+        let server = Arc::new(ScriptedResourceServer::default());
+        let (scripted, read) = (server.clone(), server.clone());
+        ready(ResourceBackend {
+            server,
+            respond: Box::new(move |status| scripted.respond_with_status(status)),
+            received: Box::new(move || read.requests()),
+        })
+    }
+
+    crate::resource_server_contract!(server);
 }

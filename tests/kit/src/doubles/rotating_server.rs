@@ -298,6 +298,54 @@ impl AuthorizationServer for RotatingAuthorizationServer {
     }
 }
 
+#[cfg(all(test, feature = "contract"))]
+mod contract {
+    use std::future::{Ready, ready};
+
+    use super::tests::Client;
+    use super::*;
+    use crate::contract::authorization_server::{AuthorizationServerBackend, Lost};
+
+    struct Strict(Client, ClientCredentials);
+
+    #[async_trait]
+    impl AuthorizationServerBackend for Strict {
+        fn server(&self) -> &dyn AuthorizationServer {
+            &self.0.0
+        }
+
+        fn provider(&self) -> &ProviderSnapshot {
+            &self.0.1
+        }
+
+        fn credentials(&self) -> &ClientCredentials {
+            &self.1
+        }
+
+        async fn consent(&self) -> (Secret, Secret) {
+            (Secret::from_text("alice#0"), Secret::from_text("verifier"))
+        }
+
+        fn lose_next(&self, lost: Lost) {
+            let fault = match lost {
+                Lost::Request => ProviderFault::RequestLost,
+                Lost::Response => ProviderFault::ResponseLost,
+            };
+            self.0.0.fail_next(Operation::Refresh, fault);
+        }
+
+        fn token_requests(&self) -> usize {
+            self.0.0.count(Operation::Exchange) + self.0.0.count(Operation::Refresh)
+        }
+    }
+
+    fn strict() -> Ready<Strict> {
+        ready(Strict(Client::new(Reuse::Strict), ClientCredentials { secret: None, user: None }))
+    }
+
+    crate::authorization_server_contract!(strict);
+}
+
 #[cfg(test)]
 mod tests {
     use grantry_domain::connector::ProfileId;
@@ -305,10 +353,10 @@ mod tests {
 
     use super::*;
 
-    struct Client(RotatingAuthorizationServer, ProviderSnapshot);
+    pub(super) struct Client(pub(super) RotatingAuthorizationServer, pub(super) ProviderSnapshot);
 
     impl Client {
-        fn new(reuse: Reuse) -> Self {
+        pub(super) fn new(reuse: Reuse) -> Self {
             let provider = ProviderSnapshot {
                 profile: ProfileId::new(".example").unwrap(),
                 issuer: None,

@@ -16,9 +16,11 @@ const MAGIC: &[u8; 4] = b"OTE1";
 /// No real suite has this number.
 const PLAIN_SUITE: u8 = 0;
 const HEADER: usize = 60;
+/// Length of the digest at the end.
+const DIGEST: usize = 32;
 
-/// Seals by writing the associated data and the payload after an `OTE1` header with a suite number that no real suite has.
-/// Opens only with equal associated data and a known key.
+/// Seals by writing the associated data, the payload and a digest after an `OTE1` header with a suite number that no real suite
+/// has. Opens only with equal associated data and a known key, and only what was not altered by accident.
 #[derive(Debug)]
 pub struct PlainVault(Mutex<Ring>);
 
@@ -88,6 +90,7 @@ impl TokenVault for PlainVault {
         bytes.extend_from_slice(&length.to_be_bytes());
         bytes.extend_from_slice(&fields);
         bytes.extend_from_slice(payload.expose());
+        bytes.extend_from_slice(&sha256(&bytes));
         Ok(Envelope(bytes))
     }
 
@@ -100,7 +103,11 @@ impl TokenVault for PlainVault {
         if !ring.known.contains(&key) {
             return Err(VaultError::UnknownKey);
         }
-        let (header, body) = envelope.0.split_at(HEADER);
+        let (content, digest) = envelope.0.split_last_chunk::<DIGEST>().ok_or(VaultError::Tampered)?;
+        if content.len() < HEADER || *digest != sha256(content) {
+            return Err(VaultError::Tampered);
+        }
+        let (header, body) = content.split_at(HEADER);
         let fields = encoded(associated);
         let length = u32::try_from(fields.len()).map_err(|_| VaultError::OutOfBounds)?.to_be_bytes();
         let payload = body.strip_prefix(&length).and_then(|rest| rest.strip_prefix(fields.as_slice()));
@@ -113,7 +120,7 @@ impl TokenVault for PlainVault {
     }
 }
 
-/// A tag is the key id and a hash, not an HMAC.
+/// A tag is the key id and a hash of both, not an HMAC.
 impl RowAuthenticator for PlainVault {
     fn tag(&self, row: &AuthenticatedRow<'_>) -> RowTag {
         tag_with(locked(&self.0).write, row)
@@ -130,7 +137,7 @@ impl RowAuthenticator for PlainVault {
 
 /// The tag of a row with this key.
 pub(super) fn tag_with(key: KeyId, row: &AuthenticatedRow<'_>) -> RowTag {
-    RowTag::new(key.0, sha256(&row.fields()))
+    RowTag::new(key.0, sha256(&[key.0.as_slice(), &row.fields()].concat()))
 }
 
 fn key_of(envelope: &Envelope) -> Result<KeyId, VaultError> {
@@ -214,4 +221,19 @@ mod tests {
         assert!(vault.open(&record, &sealed).is_ok());
         assert_eq!(vault.open(&record, &Envelope(vec![0; 80])).err(), Some(VaultError::UnknownFormat));
     }
+}
+
+#[cfg(all(test, feature = "contract"))]
+mod contract {
+    use super::*;
+    use crate::contract::vault::Vaults;
+
+    fn vaults() -> Vaults<PlainVault> {
+        let second = KeyId(*b"key-0002");
+        let rotated = PlainVault::default();
+        rotated.rotate_to(second);
+        Vaults { first: PlainVault::default(), rotated, second: PlainVault::with_key(second) }
+    }
+
+    crate::vault_contract!(vaults);
 }

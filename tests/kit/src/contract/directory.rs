@@ -1,0 +1,117 @@
+//! The contract of [`Directory`]. [`directory_contract!`](crate::directory_contract) expands to its rules.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use grantry_domain::identity::{Role, SpaceId, UserId};
+use grantry_domain::ports::{Directory, DirectoryError, DirectoryUser, UserStatus};
+
+/// A directory under test and what it contains.
+pub struct DirectoryBackend {
+    /// The directory.
+    pub directory: Arc<dyn Directory>,
+    /// An active user.
+    pub member: UserId,
+    /// A space in which the member has a role.
+    pub open: SpaceId,
+    /// The role of the member there.
+    pub role: Role,
+    /// A space that exists, and in which the member has no role.
+    pub closed: SpaceId,
+    /// A space that does not exist.
+    pub absent: SpaceId,
+    /// A user without a role in any space, who is not active at the host or was not seen yet.
+    pub stranger: UserId,
+    /// Makes the directory unavailable; absent for one that cannot fail.
+    pub make_unavailable: Option<Box<dyn Fn() + Send + Sync>>,
+}
+
+/// Expands to one test for each rule. The factory is an `async fn() -> DirectoryBackend`.
+#[macro_export]
+macro_rules! directory_contract {
+    ($factory:path) => {
+        $crate::port_rules! {
+            directory $factory;
+            a_member_has_its_role_and_every_lower_one,
+            a_space_without_a_role_is_closed,
+            a_space_that_does_not_exist_allows_nothing,
+            the_status_of_a_user_does_not_depend_on_the_space,
+            a_stranger_is_allowed_nothing,
+            listed_users_are_unique_and_have_the_status_of_their_membership,
+            a_complete_listing_contains_the_member,
+            an_unavailable_directory_returns_errors,
+        }
+    };
+}
+
+/// All roles, the least first.
+const ROLES: [Role; 3] = [Role::Viewer, Role::Editor, Role::Admin];
+
+/// A role includes the lower ones and none of the higher ones.
+pub async fn a_member_has_its_role_and_every_lower_one(backend: DirectoryBackend) {
+    let found = backend.directory.membership(&backend.member, &backend.open).await.expect("the directory responds");
+    assert!(found.space_exists);
+    assert_eq!((found.user, found.role), (UserStatus::Active, Some(backend.role)));
+    for role in ROLES {
+        assert_eq!(found.allows(role), role <= backend.role, "{role:?}");
+    }
+}
+
+/// It exists, and the user stays active.
+pub async fn a_space_without_a_role_is_closed(backend: DirectoryBackend) {
+    let found = backend.directory.membership(&backend.member, &backend.closed).await.expect("the directory responds");
+    assert_eq!((found.space_exists, found.user, found.role), (true, UserStatus::Active, None));
+    assert!(!found.allows(Role::Viewer));
+}
+
+/// The use cases end what belongs to a space that does not exist, so that it must be reported as such.
+pub async fn a_space_that_does_not_exist_allows_nothing(backend: DirectoryBackend) {
+    let found = backend.directory.membership(&backend.member, &backend.absent).await.expect("the directory responds");
+    assert!(!found.space_exists && !found.allows(Role::Viewer), "{found:?}");
+}
+
+/// A user that is active in one space is active in all of them: another status ends every grant of the user.
+pub async fn the_status_of_a_user_does_not_depend_on_the_space(backend: DirectoryBackend) {
+    for user in [&backend.member, &backend.stranger] {
+        let mut statuses = Vec::new();
+        for space in [&backend.open, &backend.closed, &backend.absent] {
+            statuses.push(backend.directory.membership(user, space).await.map(|found| found.user));
+        }
+        assert!(statuses.iter().all(|status| *status == statuses[0]), "{user}: {statuses:?}");
+    }
+}
+
+/// An error denies access as well.
+pub async fn a_stranger_is_allowed_nothing(backend: DirectoryBackend) {
+    for space in [&backend.open, &backend.closed, &backend.absent] {
+        let found = backend.directory.membership(&backend.stranger, space).await;
+        assert!(!found.is_ok_and(|found| found.allows(Role::Viewer)), "{space}: {found:?}");
+    }
+}
+
+/// Removed users are not listed, and a disabled one is marked.
+pub async fn listed_users_are_unique_and_have_the_status_of_their_membership(backend: DirectoryBackend) {
+    let listing = backend.directory.users().await.expect("the directory responds");
+    let ids: BTreeSet<&UserId> = listing.users.iter().map(|user| &user.id).collect();
+    assert_eq!(ids.len(), listing.users.len());
+    for DirectoryUser { id, disabled, .. } in &listing.users {
+        let found = backend.directory.membership(id, &backend.open).await.expect("the directory responds");
+        let expected = if *disabled { UserStatus::Disabled } else { UserStatus::Active };
+        assert_eq!(found.user, expected, "{id}");
+    }
+}
+
+/// A directory that cannot list all of its users reports that.
+pub async fn a_complete_listing_contains_the_member(backend: DirectoryBackend) {
+    let listing = backend.directory.users().await.expect("the directory responds");
+    let is_listed = listing.users.iter().any(|user| user.id == backend.member && !user.disabled);
+    assert!(is_listed || !listing.complete, "{listing:?}");
+}
+
+/// No membership is invented: the use cases deny access, and end no grant.
+pub async fn an_unavailable_directory_returns_errors(backend: DirectoryBackend) {
+    let Some(make_unavailable) = &backend.make_unavailable else { return };
+    make_unavailable();
+    assert_eq!(backend.directory.membership(&backend.member, &backend.open).await, Err(DirectoryError));
+    assert_eq!(backend.directory.users().await, Err(DirectoryError));
+}
