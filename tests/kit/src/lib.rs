@@ -1,4 +1,6 @@
 //! Test doubles of Grantry: deterministic ports, a mock authorization server, contracts for adapters.
+#![cfg_attr(feature = "contract", doc = "")]
+#![cfg_attr(feature = "contract", doc = include_str!("../README.md"))]
 
 #[cfg(feature = "contract")]
 pub mod contract;
