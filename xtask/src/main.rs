@@ -12,6 +12,7 @@ mod fuzz;
 mod markdown;
 mod nightly;
 mod reference;
+mod release;
 mod requirements;
 mod setup;
 mod soak;
@@ -57,6 +58,8 @@ enum Command {
     Codegen(codegen::Options),
     /// Check the links of the documentation and build its site.
     Docs(docs::Options),
+    /// Check what must hold before a release, compared with the last one.
+    ReleaseCheck(release::CheckOptions),
 }
 
 fn main() -> ExitCode {
@@ -82,6 +85,7 @@ fn run(command: Command) -> Result {
         Command::Requirements => requirements::run(&sh),
         Command::Codegen(options) => codegen::run(&sh, &options),
         Command::Docs(options) => docs::run(&sh, &options),
+        Command::ReleaseCheck(options) => release::check(&options),
     }
 }
 

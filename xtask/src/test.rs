@@ -5,11 +5,12 @@ use xshell::{Shell, cmd};
 use crate::Result;
 use crate::steps::{self, Options, Step};
 use crate::workspace::{self, CONSOLE, PYTHON};
-use crate::{codegen, requirements, setup, tidy};
+use crate::{codegen, release, requirements, setup, tidy};
 
 const STEPS: &[Step] = &[
     Step { name: "setup", about: "what the tests need is installed", run: setup::run },
     Step { name: "tidy", about: "the rules of the repository hold", run: tidy::check },
+    Step { name: "release", about: "the fast checks of a release are green", run: release::check_fast },
     Step { name: "format", about: "the sources are formatted", run: format },
     Step { name: "lint", about: "no warning by the compiler or by clippy", run: lint },
     Step { name: "codegen", about: "generated files are current", run: codegen::check },

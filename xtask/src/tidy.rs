@@ -7,9 +7,9 @@ mod edges;
 mod imports;
 pub(crate) mod links;
 mod named_tests;
-mod prose;
+pub(crate) mod prose;
 pub(crate) mod repository;
-mod source_text;
+pub(crate) mod source_text;
 mod sources;
 
 use clap::Args;

@@ -121,8 +121,11 @@ impl Rules {
             let Some(syntax) = Syntax::of(&file.path) else {
                 continue;
             };
-            let rules: Vec<_> = self.words.iter().filter(|rule| !rule.except.is_match(&file.path)).collect();
-            for (at, line) in syntax.prose(&file.text).lines().enumerate() {
+            let prose = syntax.prose(&file.text);
+            // Most files contain the words of no rule: one search of the text instead of one for each line.
+            let applies = |rule: &&Rule| !rule.except.is_match(&file.path) && rule.words.is_match(&prose);
+            let rules: Vec<_> = self.words.iter().filter(applies).collect();
+            for (at, line) in prose.lines().enumerate().filter(|_| !rules.is_empty()) {
                 let line = INLINE_CODE.replace_all(line, " ");
                 let words = rules.iter().flat_map(|rule| rule.words.find_iter(&line).map(move |word| (word, rule)));
                 findings.extend(words.map(|(word, rule)| Finding {
@@ -147,6 +150,21 @@ impl Finding {
     /// One line for the terminal.
     pub(crate) fn describe(&self) -> String {
         format!("{}:{}: \"{}\": write {}", self.path, self.line, self.word, self.write)
+    }
+
+    /// The file and the line.
+    pub(crate) fn place(&self) -> String {
+        format!("{}:{}", self.path, self.line)
+    }
+
+    /// The rejected word.
+    pub(crate) fn word(&self) -> &str {
+        &self.word
+    }
+
+    /// What to write in its place.
+    pub(crate) fn instead(&self) -> &str {
+        &self.write
     }
 }
 

@@ -20,10 +20,20 @@ impl File {
         Path::new(&self.path).extension()?.to_str()
     }
 
+    /// Whether the name has this extension, which is given without the dot.
+    pub(crate) fn is_a(&self, extension: &str) -> bool {
+        has_extension(&self.path, extension)
+    }
+
     /// Whether the file is written by hand, and not a bundle made by a tool.
     pub(crate) fn is_source(&self) -> bool {
         !self.path.split('/').any(|part| part == "dist")
     }
+}
+
+/// Whether a path has this extension, which is given without the dot.
+pub(crate) fn has_extension(path: &str, extension: &str) -> bool {
+    Path::new(path).extension().is_some_and(|found| found == extension)
 }
 
 /// All text files that belong to the repository, in the order of their paths.

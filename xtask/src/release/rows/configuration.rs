@@ -1,0 +1,32 @@
+//! The changelog mentions every setting that was added, removed or renamed since the base.
+
+use crate::Result;
+use crate::release::changelog_file::{self, Changelog};
+use crate::release::context::Context;
+use crate::release::row::{Outcome, Sheet};
+use crate::release::settings;
+
+pub(crate) fn run(context: &Context) -> Result<Outcome> {
+    let now = settings::declared(context.files.text(settings::FILE)?)?;
+    if let Err(reason) = context.base() {
+        return Ok(Outcome::Skipped(reason));
+    }
+    let Some(before) = context.base_text(settings::FILE)? else {
+        return Ok(Outcome::Skipped(format!("the base has no {}", settings::FILE)));
+    };
+    let before = settings::declared(&before)?;
+    let changelog = Changelog::parse(context.files.find(changelog_file::FILE).unwrap_or_default());
+    let mut sheet = Sheet::default();
+    let changes = now.difference(&before).map(|key| (key, "was added", None));
+    let removed = before.difference(&now).map(|key| (key, "was removed", Some("breaking")));
+    for (key, change, label) in changes.chain(removed) {
+        let what = format!("the setting `{key}` {change}");
+        if changelog.mentions(label, key) {
+            sheet.note(what);
+        } else {
+            let mend = format!("add an entry `- **{}** (app): … `{key}` …`", label.unwrap_or("feature"));
+            sheet.red(format!("{what}, and no entry mentions it"), changelog_file::FILE, mend);
+        }
+    }
+    Ok(sheet.outcome())
+}

@@ -1,0 +1,187 @@
+//! What a registry requires of each package, what a package contains, and the order in which packages are published.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::LazyLock;
+
+use globset::{Glob, GlobSet, GlobSetBuilder};
+use xshell::cmd;
+
+use crate::Result;
+use crate::release::context::Context;
+use crate::release::manifests::{self, Package};
+use crate::release::row::{Outcome, Sheet};
+
+/// Files that no published package contains: data, secrets, and what a tool installs or builds.
+static UNWANTED: LazyLock<GlobSet> = LazyLock::new(|| {
+    let patterns = [
+        "**/node_modules/**",
+        "**/target/**",
+        "**/*.db",
+        "**/*.db-wal",
+        "**/*.key",
+        "**/*.pem",
+        "**/.env*",
+        "**/*.rej",
+        "**/*.tmp",
+        "**/.DS_Store",
+        "**/e2e/**",
+    ];
+    let mut set = GlobSetBuilder::new();
+    for pattern in patterns {
+        set.add(Glob::new(pattern).expect("a valid pattern"));
+    }
+    set.build().expect("a valid set")
+});
+
+pub(crate) fn run(context: &Context) -> Result<Outcome> {
+    let mut sheet = Sheet::default();
+    let version = manifests::version(&context.files)?;
+    let (crates, npm) = (manifests::crates(&context.files)?, manifests::npm(&context.files)?);
+    required(&crates, &version, &mut sheet);
+    required(&npm, &version, &mut sheet);
+    if let Some(order) = order(&crates, &mut sheet) {
+        sheet.note(format!("crates are published in this order: {}", order.join(", ")));
+    }
+    contents(context, &crates, &mut sheet)?;
+    Ok(sheet.outcome())
+}
+
+/// The fields of the manifest, and the versions of the packages of the repository.
+fn required(packages: &[Package], version: &str, sheet: &mut Sheet) {
+    let published: BTreeSet<_> =
+        packages.iter().filter(|package| package.is_published).map(|package| package.name.as_str()).collect();
+    for package in packages.iter().filter(|package| package.is_published) {
+        for field in &package.missing {
+            sheet.red(format!("`{}` has no `{field}`", package.name), &package.manifest, format!("add `{field}`"));
+        }
+        if package.version.as_deref().is_some_and(|own| own != version) {
+            let what = format!("the version of `{}` is not {version}, that of the workspace", package.name);
+            sheet.red(what, &package.manifest, format!("set the version to {version}"));
+        }
+        for dependency in &package.dependencies {
+            if dependency.is_dev {
+                continue;
+            }
+            if !published.contains(dependency.name.as_str()) {
+                let what = format!("`{}` is published and depends on `{}`, which is not", package.name, dependency.name);
+                sheet.red(what, &package.manifest, "publish the dependency, or remove it");
+            } else if dependency.version.as_deref() != Some(version) {
+                let what = format!("`{}` does not depend on version {version} of `{}`", package.name, dependency.name);
+                sheet.red(what, &package.manifest, format!("set the version of the dependency to {version}"));
+            }
+        }
+    }
+}
+
+/// Each crate after those it depends on. Dependencies of tests without a version are left out of a published manifest.
+fn order(crates: &[Package], sheet: &mut Sheet) -> Option<Vec<String>> {
+    let published = || crates.iter().filter(|package| package.is_published);
+    let names: BTreeSet<_> = published().map(|package| package.name.clone()).collect();
+    let mut open: BTreeMap<_, BTreeSet<_>> = published()
+        .map(|package| {
+            let needs = package.dependencies.iter().filter(|needed| !needed.is_dev && names.contains(&needed.name));
+            (package.name.clone(), needs.map(|needed| needed.name.clone()).collect())
+        })
+        .collect();
+    let mut order = Vec::new();
+    while !open.is_empty() {
+        let ready: Vec<_> = open.iter().filter(|(_, needs)| needs.is_empty()).map(|(name, _)| name.clone()).collect();
+        if ready.is_empty() {
+            let cycle: Vec<_> = open.into_keys().collect();
+            sheet.red(
+                format!("no order of publication: {} depend on each other", cycle.join(", ")),
+                "Cargo.toml",
+                "break the cycle",
+            );
+            return None;
+        }
+        open.retain(|name, _| !ready.contains(name));
+        for needs in open.values_mut() {
+            needs.retain(|name| !ready.contains(name));
+        }
+        order.extend(ready);
+    }
+    Some(order)
+}
+
+/// What cargo would pack.
+fn contents(context: &Context, crates: &[Package], sheet: &mut Sheet) -> Result {
+    let sh = context.shell()?;
+    for package in crates.iter().filter(|package| package.is_published) {
+        let name = &package.name;
+        let listing =
+            cmd!(sh, "cargo package --list --allow-dirty --offline --package {name}").quiet().ignore_stderr().read();
+        let Ok(listing) = listing else {
+            let mend = format!("run `cargo package --list --offline --package {name}` and mend what it reports");
+            sheet.red(format!("cargo cannot list the contents of `{name}`"), &package.manifest, mend);
+            continue;
+        };
+        for file in listing.lines().filter(|file| UNWANTED.is_match(file)) {
+            let mend = format!("remove the file, or exclude it in {} (`exclude = [\"{file}\"]`)", package.manifest);
+            sheet.red(format!("`{name}` would contain the file"), format!("{}{file}", package.folder), mend);
+        }
+        if !listing.lines().any(|file| file == "src/lib.rs" || file == "src/main.rs") {
+            sheet.red(format!("`{name}` would contain no sources"), &package.manifest, "remove `include`, or add `src/**`");
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::release::manifests::Dependency;
+
+    fn package(name: &str, is_published: bool, dependencies: &[(&str, bool)]) -> Package {
+        let dependency = |(name, is_dev): &(&str, bool)| Dependency {
+            name: (*name).into(),
+            is_dev: *is_dev,
+            version: Some("0.1.0".into()),
+        };
+        Package {
+            name: name.into(),
+            manifest: format!("{name}/Cargo.toml"),
+            folder: format!("{name}/"),
+            is_published,
+            dependencies: dependencies.iter().map(dependency).collect(),
+            missing: Vec::new(),
+            version: None,
+        }
+    }
+
+    fn whats(sheet: Sheet) -> Vec<String> {
+        match sheet.outcome() {
+            Outcome::Red { findings, .. } => findings.into_iter().map(|finding| finding.what).collect(),
+            Outcome::Green { notes } => notes,
+            Outcome::Skipped(reason) => vec![reason],
+        }
+    }
+
+    #[test]
+    fn a_crate_is_published_after_those_it_depends_on() {
+        let crates = [package("app", true, &[("store", false), ("tests", true)]), package("store", true, &[("app", true)])];
+        assert_eq!(order(&crates, &mut Sheet::default()).unwrap(), ["store", "app"]);
+        let cycle = [package("a", true, &[("b", false)]), package("b", true, &[("a", false)])];
+        let mut sheet = Sheet::default();
+        assert!(order(&cycle, &mut sheet).is_none());
+        assert_eq!(whats(sheet), ["no order of publication: a, b depend on each other"]);
+    }
+
+    #[test]
+    fn nothing_published_depends_on_something_unpublished() {
+        let mut sheet = Sheet::default();
+        required(&[package("app", true, &[("kit", false)]), package("kit", false, &[])], "0.1.0", &mut sheet);
+        assert_eq!(whats(sheet), ["`app` is published and depends on `kit`, which is not"]);
+        let mut sheet = Sheet::default();
+        required(&[package("app", true, &[("kit", false)]), package("kit", true, &[])], "0.2.0", &mut sheet);
+        assert_eq!(whats(sheet), ["`app` does not depend on version 0.2.0 of `kit`"]);
+    }
+
+    #[test]
+    fn data_and_secrets_are_unwanted() {
+        for file in ["a.key", "app/node_modules/x/y.js", "a/b.db", ".env.local"] {
+            assert!(UNWANTED.is_match(file), "{file}");
+        }
+        assert!(!UNWANTED.is_match("src/keyring.rs"));
+    }
+}

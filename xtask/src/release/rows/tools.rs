@@ -1,0 +1,66 @@
+//! Checks that build the workspace, or that require a tool. A tool that is not installed is named in the reason for skipping.
+
+use std::collections::BTreeMap;
+
+use cargo_metadata::MetadataCommand;
+use xshell::{Shell, cmd};
+
+use crate::Result;
+use crate::codegen;
+use crate::release::context::Context;
+use crate::release::row::{Outcome, Sheet};
+
+/// Generated files, the bundle of the console among them, are current byte for byte.
+pub(crate) fn generated(context: &Context) -> Result<Outcome> {
+    let mut sheet = Sheet::default();
+    if let Err(error) = codegen::check(&context.shell()?) {
+        sheet.red(error.to_string(), "generated files", "run `cargo xtask codegen` and commit the result");
+    }
+    Ok(sheet.outcome())
+}
+
+/// The public API of each crate against the last release.
+pub(crate) fn rust_api(context: &Context) -> Result<Outcome> {
+    let base = match context.base() {
+        Ok(base) if base.is_release => base.revision.clone(),
+        Ok(_) => return Ok(Outcome::Skipped("there is no release to compare with".to_owned())),
+        Err(reason) => return Ok(Outcome::Skipped(reason)),
+    };
+    let sh = context.shell()?;
+    if cmd!(sh, "cargo semver-checks --version").quiet().ignore_stdout().ignore_stderr().run().is_err() {
+        let reason = "cargo-semver-checks is not installed (`cargo install --locked cargo-semver-checks`)";
+        return Ok(Outcome::Skipped(reason.to_owned()));
+    }
+    let mut sheet = Sheet::default();
+    if cmd!(sh, "cargo semver-checks --workspace --baseline-rev {base}").run().is_err() {
+        let mend = "undo the change, or raise the version and add an entry with the label `breaking`";
+        sheet.red("the public API of a crate has breaking changes (see above)", "Cargo.toml", mend);
+    }
+    Ok(sheet.outcome())
+}
+
+/// Every feature of each published crate alone, all together, and the documentation.
+pub(crate) fn builds(context: &Context) -> Result<Outcome> {
+    let (sh, mut sheet) = (context.shell()?, Sheet::default());
+    let metadata = MetadataCommand::new().manifest_path(context.root().join("Cargo.toml")).no_deps().exec()?;
+    let published = metadata.packages.iter().filter(|package| package.publish.is_none());
+    let features: BTreeMap<_, Vec<_>> =
+        published.map(|package| (package.name.to_string(), package.features.keys().cloned().collect())).collect();
+    for (package, features) in &features {
+        let alone = features.iter().filter(|feature| *feature != "default");
+        let alone = alone.map(|feature| vec!["--no-default-features", "--features", feature]);
+        for features in [vec!["--no-default-features"], vec!["--all-features"]].into_iter().chain(alone) {
+            build(&sh, &[&["check", "--quiet", "--package", package], &features[..]].concat(), &mut sheet);
+        }
+    }
+    let _strict = sh.push_env("RUSTDOCFLAGS", "-D warnings");
+    build(&sh, &["doc", "--quiet", "--workspace", "--no-deps"], &mut sheet);
+    Ok(sheet.outcome())
+}
+
+fn build(sh: &Shell, arguments: &[&str], sheet: &mut Sheet) {
+    if cmd!(sh, "cargo {arguments...}").run().is_err() {
+        let command = format!("cargo {}", arguments.join(" "));
+        sheet.red(format!("`{command}` fails"), "Cargo.toml", format!("run `{command}` and mend what it reports"));
+    }
+}
