@@ -7,6 +7,8 @@ mod base;
 mod changelog_file;
 mod context;
 mod manifests;
+#[cfg(test)]
+mod planted_tests;
 mod report;
 mod row;
 mod rows;

@@ -1,0 +1,354 @@
+//! Plants mistakes in a scratch repository, and shows that the right check finds each of them and that the others stay green.
+//!
+//! The scratch repository contains the text files of this one and a history of two commits, so that the test depends neither on
+//! the history of the workspace nor on how deep it was cloned. The base of its checks is the first commit.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+use xshell::{Shell, cmd};
+
+use super::context::Context;
+use super::row::{Cost, Outcome, Row};
+use super::rows::ROWS;
+use crate::workspace;
+
+/// A mistake, and the check that must find it.
+struct Mistake {
+    row: &'static str,
+    /// A part of the finding.
+    finding: &'static str,
+    /// Whether the base is a release, with the tag of the version in `Cargo.toml`.
+    released: bool,
+    plant: fn(&Scratch),
+}
+
+const fn mistake(row: &'static str, finding: &'static str, plant: fn(&Scratch)) -> Mistake {
+    Mistake { row, finding, released: false, plant }
+}
+
+const fn after_release(row: &'static str, finding: &'static str, plant: fn(&Scratch)) -> Mistake {
+    Mistake { row, finding, released: true, plant }
+}
+
+const SETTINGS: &str = "app/src/config/settings.rs";
+const EXAMPLE: &str = "grantry.example.toml";
+const ASSOCIATED: &str = "adapters-crypto/aes-gcm/src/associated_data.rs";
+const ENVELOPE: &str = "adapters-crypto/aes-gcm/src/envelope.rs";
+const PAYLOADS: &str = "domain/src/authorization/sealed.rs";
+const REGISTRY: &str = "docs/security/record-types.toml";
+const MIGRATIONS: &str = "adapters-store/sqlite/migrations";
+const SCHEMA: &str = "adapters-store/sqlite/src/schema.rs";
+const GERMAN: &str = "app/console/web/src/i18n/de.json";
+const ENGLISH: &str = "app/console/web/src/i18n/en.json";
+const INDEX: &str = "app/console/dist/index.html";
+const PROFILE: &str = "adapters-http/oauth2/profiles/github.toml";
+const CHANGELOG: &str = "CHANGELOG.md";
+const CLIENT: &str = "app/console/packages/client/package.json";
+
+const MISTAKES: &[Mistake] = &[
+    mistake("documentation", "the setting `oauth.refusal_window` is missing", |at| {
+        at.edit(EXAMPLE, "refusal_window = \"10m\"\n", "");
+    }),
+    mistake("documentation", "the route `/api/planted` is missing", |at| {
+        at.write(
+            "adapters-http/axum/src/planted.rs",
+            "//! Text.\n#[utoipa::path(get, path = \"/api/planted\")]\nfn x() {}\n",
+        );
+    }),
+    mistake("documentation", "the error code `planted_code` is missing", |at| {
+        let mut page = "# Error codes\n".to_owned();
+        at.json("openapi.json", |api| {
+            for code in codes(api).iter() {
+                writeln!(page, "- `{}`", code.as_str().unwrap()).unwrap();
+            }
+            codes(api).push("planted_code".into());
+        });
+        at.write("docs/reference/error-codes.md", &page);
+    }),
+    mistake("documentation", "the command line option `--planted` is missing", |at| {
+        at.write("app/src/cli/planted.rs", "//! Text.\nstruct Planted {\n    #[arg(long)]\n    planted: bool,\n}\n");
+        at.write("docs/reference/command-line.md", "# Command line\n");
+    }),
+    mistake("configuration", "the setting `planted` was added", |at| {
+        at.edit(
+            SETTINGS,
+            "    pub additional_hosts: Vec<String>,\n",
+            "    pub additional_hosts: Vec<String>,\n    pub planted: bool,\n",
+        );
+        at.edit(EXAMPLE, "additional_hosts = ", "planted = false\nadditional_hosts = ");
+    }),
+    mistake("configuration", "the setting `oauth.refusal_window` was removed", |at| {
+        at.edit(SETTINGS, "    pub refusal_window: Duration,\n", "");
+    }),
+    mistake("http-api", "`GET /internal/actions/grants`: the operation was removed", |at| {
+        at.json("openapi.json", |api| drop(api["paths"]["/internal/actions/grants"].as_object_mut().unwrap().remove("get")));
+    }),
+    mistake("http-api", "`Connector.name`: the member was removed from the response", |at| {
+        at.json("openapi.json", |api| {
+            api["components"]["schemas"]["Connector"]["properties"].as_object_mut().unwrap().remove("name");
+        });
+    }),
+    mistake("http-api", "`StartFlowBody.planted`: the member is required in the request", |at| {
+        at.json("openapi.json", |api| {
+            api["components"]["schemas"]["StartFlowBody"]["required"] = serde_json::json!(["planted"]);
+        });
+    }),
+    mistake("http-api", "`Problem.code`: the value conflict was removed", |at| {
+        at.json("openapi.json", |api| codes(api).retain(|code| code != "conflict"));
+    }),
+    mistake("http-api", "the version is", |at| at.json("openapi.json", |api| api["info"]["version"] = "0.0.9".into())),
+    after_release("http-api", "does not permit them", |at| {
+        at.json("openapi.json", |api| drop(api["paths"]["/internal/actions/grants"].as_object_mut().unwrap().remove("get")));
+        let entry = "## Unreleased\n\n- **breaking** (http-axum): Removes `GET /internal/actions/grants`.\n";
+        at.edit(CHANGELOG, "## Unreleased\n", entry);
+    }),
+    mistake("sealed-records", "the associated data of `Grant` in the code has the tags", |at| {
+        at.edit(ASSOCIATED, "        (USER, owner.user.as_str().as_bytes()),\n", "");
+    }),
+    mistake("sealed-records", "the fields of `FlowSecrets` in the code differ: 0f bytes", |at| {
+        at.edit(PAYLOADS, ".bytes(0x09, self.state.expose())", ".bytes(0x09, self.state.expose()).bytes(0x0f, &[])");
+    }),
+    mistake("sealed-records", "the fields of `FlowSecrets` changed without a new version", |at| {
+        at.edit(PAYLOADS, ".bytes(0x09, self.state.expose())", ".bytes(0x09, self.state.expose()).bytes(0x0f, &[])");
+        at.edit(REGISTRY, "\"09 bytes\",", "\"09 bytes\", \"0f bytes\",");
+    }),
+    mistake("sealed-records", "`UnclaimedTokens` was removed and is not in the retired list", |at| {
+        at.edit(ENVELOPE, "    UnclaimedTokens = 4,\n", "");
+        let registry = at.read(REGISTRY);
+        let from = registry.find("[[record]]\nname = \"UnclaimedTokens\"").unwrap();
+        let to = registry.find("[[payload]]").unwrap();
+        at.write(REGISTRY, &format!("{}{}", &registry[..from], &registry[to..]));
+    }),
+    after_release("sealed-records", "version 2 is written, and the base cannot read it", |at| {
+        at.edit(PAYLOADS, "PAYLOAD_VERSION: u16 = 1", "PAYLOAD_VERSION: u16 = 2");
+        at.edit(REGISTRY, "writes = 1\nreads = [1]", "writes = 2\nreads = [1, 2]");
+    }),
+    mistake("migrations", "the number is not", |at| {
+        at.write(&format!("{MIGRATIONS}/9999_planted.sql"), "CREATE TABLE planted (id INTEGER) STRICT;\n");
+        at.edit(
+            SCHEMA,
+            "include_str!(\"../migrations/0001_first.sql\")",
+            "\"../migrations/0001_first.sql ../migrations/9999_planted.sql\"",
+        );
+    }),
+    mistake("migrations", "no source of the store includes the file", |at| {
+        at.write(&format!("{MIGRATIONS}/{}", at.next_migration()), "CREATE TABLE planted (id INTEGER) STRICT;\n");
+    }),
+    after_release("migrations", "the migration was edited after the base", |at| {
+        at.edit(
+            &format!("{MIGRATIONS}/0001_first.sql"),
+            "CREATE TABLE connectors (",
+            "CREATE TABLE connectors ( planted TEXT,",
+        );
+    }),
+    after_release("migrations", "removes what the previous release reads", |at| at.migration("DROP TABLE connectors;\n")),
+    after_release("migrations", "requires a value which the previous release does not write", |at| {
+        at.migration("ALTER TABLE connectors ADD COLUMN planted TEXT NOT NULL;\n");
+    }),
+    mistake("texts", "`common.cancel` is missing", |at| {
+        at.json(GERMAN, |texts| drop(texts["common"].as_object_mut().unwrap().remove("cancel")));
+    }),
+    mistake("texts", "is not in sentence case: Again", |at| {
+        at.json(ENGLISH, |texts| texts["common"]["retry"] = "Try Again".into());
+    }),
+    mistake("texts", "the text \"Planted text\" is not in the catalogue", |at| {
+        at.write("app/console/web/src/ui/planted.tsx", "export const planted = <p>Planted text</p>;\n");
+    }),
+    mistake("texts", "does not have the values of the English text", |at| {
+        at.json(GERMAN, |texts| texts["common"]["since"] = "Seit".into());
+    }),
+    mistake("packages", "`grantry-runtime` is published and depends on `xtask`, which is not", |at| {
+        let dependency = "[dependencies]\nxtask = { path = \"../../xtask\", version = \"0.1.0\" }\n";
+        at.edit("app/runtime/Cargo.toml", "[dependencies]\n", dependency);
+    }),
+    mistake("packages", "`grantry-runtime` would contain the file", |at| at.write("app/runtime/src/planted.key", "x\n")),
+    mistake("packages", "the version of `@grantry/client` is not", |at| {
+        at.json(CLIENT, |package| package["version"] = "0.0.9".into());
+    }),
+    mistake("front-end", "blocks an inline script", |at| at.edit(INDEX, "</head>", "<script>planted()</script></head>")),
+    mistake("front-end", "the page names assets/planted.js, which does not exist", |at| {
+        at.edit(INDEX, "</head>", "<script src=\"/assets/planted.js\"></script></head>");
+    }),
+    mistake("front-end", "the budget is 1000", |at| {
+        let script = "app/console/scripts/size-check.mjs";
+        let limit = at.read(script).lines().find(|line| line.starts_with("const LIMIT = ")).unwrap().to_owned();
+        at.edit(script, &limit, "const LIMIT = 1_000;");
+    }),
+    mistake("changelog", "`domain` changed since", |at| {
+        at.edit("domain/src/lib.rs", "//! ", "//! Planted.\n//! ");
+        at.commit("domain: change something");
+    }),
+    mistake("changelog", "the entry has no label or no area", |at| {
+        at.edit(CHANGELOG, "## Unreleased\n\n", "## Unreleased\n\n- Adds something.\n");
+    }),
+    mistake("changelog", "`planted` is not a crate or a package", |at| {
+        at.edit(CHANGELOG, "## Unreleased\n\n", "## Unreleased\n\n- **fix** (planted): Mends something.\n");
+    }),
+    mistake("profiles", "not verified for", |at| at.edit_line(PROFILE, "verified_on = ", "verified_on = \"2020-01-31\"")),
+    mistake("profiles", "is past its sunset (2020-01-31)", |at| {
+        at.edit(PROFILE, "title = ", "sunset = \"2020-01-31\"\ntitle = ");
+    }),
+    mistake("spelling", "\"recieve\"", |at| {
+        at.edit("README.md", "## Try it\n", "## Try it\n\nBrowsers recieve no token.\n");
+    }),
+    mistake("spelling", "\"somebody\"", |at| at.edit("README.md", "## Try it\n", "## Try it\n\nFor somebody else.\n")),
+    mistake("licences", "the licence `CDLA-Permissive-2.0` is not allowed", |at| {
+        at.edit("deny.toml", "    \"CDLA-Permissive-2.0\",\n", "");
+    }),
+    mistake("licences", "deny.toml bans the crate", |at| {
+        at.edit("deny.toml", "deny = [\n", "deny = [\n    { crate = \"serde\", reason = \"planted\" },\n");
+    }),
+    mistake("unused", "no source uses the dependency `percent-encoding`", |at| {
+        at.edit("app/runtime/Cargo.toml", "[dependencies]\n", "[dependencies]\npercent-encoding.workspace = true\n");
+    }),
+];
+
+/// The error codes of the API.
+fn codes(api: &mut Value) -> &mut Vec<Value> {
+    api["components"]["schemas"]["Problem"]["properties"]["code"]["enum"].as_array_mut().unwrap()
+}
+
+/// Checks that start cargo or read every line of the repository. They run for their mistakes and for the untouched clone only.
+const EXPENSIVE: [&str; 4] = ["packages", "licences", "unused", "spelling"];
+
+/// The scratch repository.
+struct Scratch {
+    sh: Shell,
+    root: PathBuf,
+}
+
+impl Scratch {
+    /// Copies the files of the workspace to a folder below `target`.
+    fn new() -> Self {
+        let root = workspace::metadata().unwrap().target_directory.join("planted-mistakes").into_std_path_buf();
+        if root.exists() {
+            std::fs::remove_dir_all(&root).unwrap();
+        }
+        std::fs::create_dir_all(&root).unwrap();
+        let this = Self { sh: Shell::new().unwrap(), root };
+        for file in Context::open(&workspace::root()).unwrap().files.files {
+            this.write(&file.path, &file.text);
+        }
+        this.sh.change_dir(&this.root);
+        this.git(&["init", "--quiet"]);
+        this.commit("base");
+        let base = cmd!(this.sh, "git rev-parse HEAD").quiet().read().unwrap();
+        this.write(super::base::FILE, &format!("commit = \"{base}\"\nreason = \"test\"\n"));
+        this.commit("name the base");
+        this.git(&["branch", "clean"]);
+        this
+    }
+
+    fn read(&self, path: &str) -> String {
+        std::fs::read_to_string(self.root.join(path)).unwrap()
+    }
+
+    fn write(&self, path: &str, text: &str) {
+        let path = self.root.join(path);
+        std::fs::create_dir_all(path.parent().unwrap_or(Path::new(""))).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+
+    /// Replaces the first occurrence, which must exist.
+    fn edit(&self, path: &str, from: &str, to: &str) {
+        let text = self.read(path);
+        assert!(text.contains(from), "{path} does not contain {from:?}");
+        self.write(path, &text.replacen(from, to, 1));
+    }
+
+    fn edit_line(&self, path: &str, prefix: &str, line: &str) {
+        let old = self.read(path).lines().find(|line| line.starts_with(prefix)).unwrap().to_owned();
+        self.edit(path, &old, line);
+    }
+
+    fn json(&self, path: &str, change: impl FnOnce(&mut Value)) {
+        let mut value = serde_json::from_str(&self.read(path)).unwrap();
+        change(&mut value);
+        self.write(path, &format!("{value:#}\n"));
+    }
+
+    fn next_migration(&self) -> String {
+        let number = std::fs::read_dir(self.root.join(MIGRATIONS)).unwrap().count() + 1;
+        format!("{number:04}_planted.sql")
+    }
+
+    /// Adds a migration with the next number.
+    fn migration(&self, text: &str) {
+        let name = self.next_migration();
+        self.write(&format!("{MIGRATIONS}/{name}"), text);
+        self.edit(
+            SCHEMA,
+            "const MIGRATIONS: &[&str] = &[",
+            &format!("const MIGRATIONS: &[&str] = &[include_str!(\"../migrations/{name}\"), "),
+        );
+    }
+
+    fn commit(&self, message: &str) {
+        self.git(&["add", "--all"]);
+        self.git(&["-c", "user.name=Test", "-c", "user.email=test@example.com", "commit", "--quiet", "-m", message]);
+    }
+
+    fn git(&self, arguments: &[&str]) {
+        cmd!(self.sh, "git {arguments...}").quiet().ignore_stdout().run().unwrap();
+    }
+
+    /// The rows that are red, with their findings.
+    fn red(&self, rows: impl Iterator<Item = &'static Row>) -> Vec<(&'static str, Vec<String>)> {
+        let context = Context::open(&self.root).unwrap();
+        let mut red = Vec::new();
+        for row in rows {
+            if let Outcome::Red { findings, .. } = (row.run)(&context).unwrap() {
+                assert!(
+                    findings.iter().all(|finding| !finding.mend.is_empty() && !finding.place.is_empty()),
+                    "{findings:?}"
+                );
+                red.push((row.name, findings.into_iter().map(|finding| finding.what).collect()));
+            }
+        }
+        red
+    }
+
+    /// Plants a mistake, checks, and removes the mistake. Returns what is not as expected.
+    fn check(&self, mistake: &Mistake) -> Option<String> {
+        if mistake.released {
+            self.git(&["tag", "v0.1.0", "clean"]);
+        }
+        (mistake.plant)(self);
+        let rows = fast().filter(|row| row.name == mistake.row || !EXPENSIVE.contains(&row.name));
+        let red = self.red(rows);
+        self.git(&["reset", "--quiet", "--hard", "clean"]);
+        self.git(&["clean", "--quiet", "--force", "-d"]);
+        if mistake.released {
+            self.git(&["tag", "--delete", "v0.1.0"]);
+        }
+        let as_expected = match &red[..] {
+            [(row, findings)] => *row == mistake.row && findings.iter().any(|what| what.contains(mistake.finding)),
+            _ => false,
+        };
+        (!as_expected).then(|| format!("{}: {}\n  found: {red:?}", mistake.row, mistake.finding))
+    }
+}
+
+fn fast() -> impl Iterator<Item = &'static Row> {
+    ROWS.iter().filter(|row| row.cost == Cost::Fast)
+}
+
+#[test]
+fn each_planted_mistake_is_found_by_its_check_and_the_untouched_clone_is_green() {
+    let scratch = Scratch::new();
+    assert_eq!(scratch.red(fast()), []);
+    let wrong: Vec<_> = MISTAKES.iter().filter_map(|mistake| scratch.check(mistake)).collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    // A mistake that stays would make the later ones pass for the wrong reason.
+    assert_eq!(scratch.red(fast().filter(|row| !EXPENSIVE.contains(&row.name))), []);
+}
+
+#[test]
+fn every_fast_check_has_a_planted_mistake() {
+    assert!(MISTAKES.len() >= 25);
+    for row in fast() {
+        assert!(MISTAKES.iter().any(|mistake| mistake.row == row.name), "{}", row.name);
+    }
+}
