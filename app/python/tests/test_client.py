@@ -1,8 +1,11 @@
 from __future__ import annotations
 
 import json
+import math
+import traceback
 from datetime import datetime, timedelta, timezone
 
+import anyio
 import httpx
 import pytest
 
@@ -90,10 +93,77 @@ def test_a_key_that_is_no_header_value_is_refused_without_quoting_it(
     assert "gak_" not in str(refused.value)
 
 
-@pytest.mark.parametrize("base_url", ["", "/hub", "ftp://a", "https://u:p@a", "https://a/?x", "https://a/#x"])
-def test_a_base_url_that_is_none_is_refused(base_url: str) -> None:
-    with pytest.raises(ValueError, match="^base_url: "):
-        grantry.Client(base_url, KEY)
+@pytest.mark.parametrize("client", [grantry.Client, grantry.AsyncClient])
+@pytest.mark.parametrize(
+    "base_url",
+    [
+        *("", "/hub", "http:", "http:///hub", "ftp://a"),
+        *("https://u:p@a", "https://@a", "https://a/?x", "https://a/?", "https://a/#x"),
+        *("http://[", "http://[::1", "http://a:b", "http://a:99999", "http://a:0"),
+        *(" http://a", "http://a\n", "http://a\x00"),
+        *("http://1.2.3.999", "http://a\u2100b", "http://xn--/", "http://" + 70_000 * "a"),
+    ],
+)
+def test_a_base_url_that_is_none_is_refused_without_quoting_the_key(
+    client: type[grantry.Client] | type[grantry.AsyncClient], base_url: str
+) -> None:
+    with pytest.raises(ValueError, match="^base_url: ") as refused:
+        client(base_url, KEY)
+    assert type(refused.value) is ValueError
+    assert "gak_" not in "".join(traceback.format_exception(refused.value))
+
+
+@pytest.mark.parametrize("base_url", ["https://grantry.example", "http://[::1]:8080/hub/", "http://ä.example:80"])
+def test_a_base_url_may_have_an_address_a_port_and_a_path(base_url: str) -> None:
+    grantry.Client(base_url, KEY).close()
+
+
+@pytest.mark.parametrize("name", ["", ".", ".."])
+def test_a_segment_that_would_change_the_target_is_refused(kind: str, name: str) -> None:
+    server = Scripted()
+    client = AnyClient(kind, server)
+    with pytest.raises(ValueError, match="^connector: "):
+        client.execute_as("u", name, "GET", "/")
+    with pytest.raises(ValueError, match="^connector: "):
+        client.access_token_for("u", name, "https://api.example")
+    with pytest.raises(ValueError, match="^space: "):
+        client.execute_as("u", "files", "GET", "/", space=name)
+    with pytest.raises(ValueError, match="^space: "):
+        client.access_token_for("u", "files", "https://api.example", space=name)
+    with pytest.raises(ValueError, match="^space: "):
+        grantry.Client("https://grantry.example", KEY, space=name)
+    assert server.requests == []
+
+
+def test_a_mistake_of_the_caller_is_an_error_of_python(kind: str) -> None:
+    server = Scripted()
+    client = AnyClient(kind, server)
+    cycle: list[object] = []
+    cycle.append(cycle)
+    mistakes: list[tuple[type[Exception], object]] = [(ValueError, math.nan), (ValueError, cycle), (TypeError, {1, 2})]
+    for expected, body in mistakes:
+        with pytest.raises(expected):
+            client.execute_as("u", "files", "POST", "/", body=body)
+    with pytest.raises(ValueError, match="^connector or space: "):
+        client.execute_as("u", 70_000 * "a", "GET", "/")
+    assert server.requests == []
+
+
+def test_a_closed_client_is_a_runtime_error() -> None:
+    client = grantry.Client("https://grantry.example", KEY)
+    client.close()
+    with pytest.raises(RuntimeError, match="closed"):
+        client.execute_as("u", "files", "GET", "/")
+
+
+def test_a_closed_asynchronous_client_is_a_runtime_error() -> None:
+    async def run() -> None:
+        client = grantry.AsyncClient("https://grantry.example", KEY)
+        await client.aclose()
+        with pytest.raises(RuntimeError, match="closed"):
+            await client.execute_as("u", "files", "GET", "/")
+
+    anyio.run(run)
 
 
 def test_neither_the_key_nor_a_token_is_printed(kind: str) -> None:

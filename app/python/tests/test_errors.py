@@ -1,6 +1,10 @@
 from __future__ import annotations
 
 import pickle
+import traceback
+import types
+from collections import deque
+from collections.abc import Mapping
 from pathlib import Path
 
 import httpx
@@ -105,12 +109,85 @@ def test_a_malformed_token_response_does_not_quote_the_token(kind: str) -> None:
     assert (failure.value.__cause__, failure.value.__context__) == (None, None)
 
 
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (200, {**TOKEN, "expires_at": "secret-2"}),
+        (200, {**TOKEN, "token_type": 1}),
+        # The error contains no member of a response that is not a problem.
+        (500, TOKEN),
+    ],
+)
+def test_no_frame_of_a_traceback_contains_the_token(kind: str, status: int, body: object) -> None:
+    def fail() -> grantry.GrantryError:
+        server = Scripted(httpx.Response(status, json=body))
+        with pytest.raises(grantry.UnexpectedResponse) as failure:
+            AnyClient(kind, server).access_token_for("u", "files", "https://api.example")
+        return failure.value
+
+    error = fail()
+    # Without the frame of `fail`.
+    assert error.__traceback__ is not None
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__.tb_next)]
+    assert {"_result", "result_of"} <= {frame.f_code.co_name for frame in frames}
+    holding = [(frame.f_code.co_name, name) for frame in frames for name in names_with(frame.f_locals, "secret")]
+    assert holding == []
+    assert "secret" not in repr(vars(error))
+
+
+def names_with(variables: Mapping[str, object], secret: str) -> list[str]:
+    return [name for name, value in variables.items() if contains(value, secret, set())]
+
+
+def contains(value: object, secret: str, seen: set[int]) -> bool:
+    """Whether a text is in a value, in its items or in its attributes. Code is left out: it contains the test data."""
+    if isinstance(value, (str, bytes, bytearray)):
+        return secret in value if isinstance(value, str) else secret.encode() in value
+    if id(value) in seen or isinstance(value, (type, types.ModuleType, types.FunctionType, types.MethodType)):
+        return False
+    seen.add(id(value))
+    parts: list[object] = []
+    if isinstance(value, Mapping):
+        parts += [*value.keys(), *value.values()]
+    elif isinstance(value, (list, tuple, set, frozenset, deque)):
+        parts += value
+    parts += getattr(value, "__dict__", {}).values()
+    parts += [getattr(value, name, None) for kind in type(value).__mro__ for name in getattr(kind, "__slots__", ())]
+    return any(contains(part, secret, seen) for part in parts)
+
+
+def test_the_search_finds_a_text_in_a_response() -> None:
+    response = httpx.Response(200, json=TOKEN)
+    token = grantry.AccessToken(access_token="secret-1", token_type="Bearer")
+    assert names_with({"a": response, "b": [{"c": TOKEN}], "d": token, "e": "other"}, "secret") == ["a", "b", "d"]
+
+
 def test_a_failed_connection_and_a_timeout_have_classes(kind: str) -> None:
     cause = httpx.ConnectError("refused")
     error = failure_of(kind, cause)
     assert type(error) is grantry.NetworkError
     assert (error.code, error.status, error.__cause__) == ("network_error", 0, cause)
     assert type(failure_of(kind, httpx.ReadTimeout("late"))) is grantry.RequestTimeout
+
+
+@pytest.mark.parametrize("cause", [httpx.InvalidURL("URL too long"), httpx.StreamClosed(), httpx.DecodingError("gzip")])
+def test_every_failure_of_sending_is_a_network_error(kind: str, cause: Exception) -> None:
+    error = failure_of(kind, cause)
+    assert (type(error), error.code, error.__cause__) == (grantry.NetworkError, "network_error", cause)
+
+
+@pytest.mark.parametrize("location", ["mailto:x", "http:x", "//xn--/", "//[::1", "https://elsewhere.example/"])
+def test_no_redirect_raises_an_error_of_httpx(kind: str, location: str) -> None:
+    failure_of(kind, httpx.Response(307, headers={"location": location}))
+
+
+@pytest.mark.parametrize("start", ["http://[", "https://a\u2100b/?connection=work", "", 1])
+def test_the_connection_of_a_malformed_start_link_is_the_default(kind: str, start: object) -> None:
+    required = failure_of(kind, problem("authorization_required", 409, startUrl=start))
+    refused = failure_of(kind, problem("refresh_refused", 503, startUrl=start))
+    assert isinstance(required, grantry.AuthorizationRequired)
+    assert isinstance(refused, grantry.RefreshRefused)
+    assert (required.connection, refused.connection) == ("default", "default")
 
 
 def test_errors_can_be_pickled(kind: str) -> None:

@@ -19,6 +19,9 @@ T = TypeVar("T")
 _IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
 # Codes that are sent before a request reaches the API, so that any request may be repeated.
 _BEFORE_THE_API = frozenset({"provider_unavailable", "refresh_refused"})
+# What sending a request raises without a response. httpx also reads the target of a redirect that it does not follow, with
+# InvalidURL and UnicodeError for some targets; the latter also arises for a host name that has no form in IDNA.
+SEND_ERRORS = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, UnicodeError)
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,7 @@ class Call(Generic[T]):
 
 def execute(user: str, connector: str, params: ExecuteParams, connection: str | None) -> Call[ExecuteResult]:
     return Call(
-        path=f"/api/actions/connector/{quote(connector, safe='')}/_execute",
+        path=f"/api/actions/connector/{_segment('connector', connector)}/_execute",
         body=ExecuteBody(act_as=user, params=params, connection=connection).to_json(),
         idempotent=params.method.upper() in _IDEMPOTENT,
         reader=ExecuteResult.from_json,
@@ -43,7 +46,7 @@ def execute(user: str, connector: str, params: ExecuteParams, connection: str | 
 
 def access_token(user: str, connector: str, destination: str, connection: str | None) -> Call[AccessToken]:
     return Call(
-        path=f"/internal/actions/connector/{quote(connector, safe='')}/_access_token",
+        path=f"/internal/actions/connector/{_segment('connector', connector)}/_access_token",
         body=AccessTokenBody(user=user, destination=destination, connection=connection).to_json(),
         idempotent=True,
         reader=AccessToken.from_json,
@@ -77,32 +80,31 @@ class Server:
     max_retry_wait: float
 
     def __post_init__(self) -> None:
-        parts = urlsplit(self.base_url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
+        if not _is_absolute(self.base_url):
             raise ValueError("base_url: is not an absolute URL of http or https")
-        if "@" in parts.netloc or parts.query or parts.fragment:
+        if "@" in urlsplit(self.base_url).netloc or "?" in self.base_url or "#" in self.base_url:
             raise ValueError("base_url: contains credentials, a query or a fragment")
         # A library below could quote a key that is not a header value in its error.
         if not self.key or any(not "!" <= character <= "~" for character in self.key):
             raise ValueError("key: is empty, or contains white space or a character that is not ASCII")
+        _prefix(self.space)
 
     def request(
         self, http: httpx.Client | httpx.AsyncClient, call: Call[T], space: str | None, timeout: float
     ) -> httpx.Request:
-        """The request of a call."""
-        space = self.space if space is None else space
-        prefix = "" if space is None or space == "default" else f"/s/{quote(space, safe='')}"
-        return http.build_request(
-            "POST",
-            self.base_url.rstrip("/") + prefix + call.path,
-            headers={
-                "accept": "application/json",
-                "authorization": f"Bearer {self.key}",
-                "content-type": "application/json",
-            },
-            content=json.dumps(call.body, allow_nan=False, separators=(",", ":")).encode(),
-            timeout=timeout,
-        )
+        """The request of a call. What it raises is a mistake of the caller."""
+        url = self.base_url.rstrip("/") + _prefix(self.space if space is None else space) + call.path
+        content = json.dumps(call.body, allow_nan=False, separators=(",", ":")).encode()
+        headers = {
+            "accept": "application/json",
+            "authorization": f"Bearer {self.key}",
+            "content-type": "application/json",
+        }
+        try:
+            return http.build_request("POST", url, headers=headers, content=content, timeout=timeout)
+        except httpx.InvalidURL as error:
+            # The base URL is valid, and the rest is encoded: it is too long.
+            raise ValueError(f"connector or space: {error}") from None
 
     def pause_before_retry(self, error: errors.GrantryError, call: Call[T], attempt: int) -> int | None:
         """Seconds to wait before a repetition; None if there must be none.
@@ -120,21 +122,53 @@ class Server:
 def result_of(response: httpx.Response, call: Call[T]) -> T:
     """The result in a response that is completely read. Raises the error in it."""
     value = _json_of(response)
-    if not response.is_success:
-        raise errors.of_problem(response.status_code, value, _retry_after(response))
-    try:
-        return call.reader(value)
-    except ValueError as error:
-        # Not as the cause: its traceback would keep the response, which can contain a token.
-        message = f"The server sent an unexpected response: {error}."
-    raise errors.UnexpectedResponse(message, code="unexpected_response", status=response.status_code)
+    status = response.status_code
+    failure: errors.GrantryError
+    if response.is_success:
+        try:
+            return call.reader(value)
+        except ValueError as error:
+            # Not as the cause: its traceback would keep the response, which can contain a token.
+            message = f"The server sent an unexpected response: {error}."
+        failure = errors.UnexpectedResponse(message, code="unexpected_response", status=status)
+    else:
+        failure = errors.of_problem(status, value, _retry_after(response))
+    # The traceback keeps this frame, which tools that report errors read.
+    del response, value
+    raise failure
 
 
-def failure_of(error: httpx.HTTPError) -> errors.GrantryError:
+def failure_of(error: Exception) -> errors.GrantryError:
     """The error for a request without a response."""
     if isinstance(error, httpx.TimeoutException):
         return errors.RequestTimeout("The server did not respond in time.", code="network_error")
     return errors.NetworkError("The server could not be reached.", code="network_error")
+
+
+def _is_absolute(url: str) -> bool:
+    """Whether it is a URL of http or https that requests can be sent to."""
+    try:
+        # Each of the two parsers accepts URLs that the other one refuses. A port is only read on access.
+        port, parsed = urlsplit(url).port, httpx.URL(url)
+        return parsed.scheme in ("http", "https") and parsed.host != "" and port != 0
+    except (httpx.InvalidURL, ValueError):
+        return False
+
+
+def _prefix(space: str | None) -> str:
+    """The path of a space; empty for the default one."""
+    return "" if space is None or space == "default" else f"/s/{_segment('space', space)}"
+
+
+def _segment(name: str, value: str) -> str:
+    """One encoded segment of a path.
+
+    Raises ValueError for the segments that would change the target of the request and cannot be encoded (RFC 3986 section
+    5.2.4); `name` is the argument that contains it.
+    """
+    if value in ("", ".", ".."):
+        raise ValueError(f"{name}: is empty, `.` or `..`")
+    return quote(value, safe="")
 
 
 def _json_of(response: httpx.Response) -> object:

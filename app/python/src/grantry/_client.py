@@ -24,8 +24,10 @@ DEFAULT_MAX_RETRY_WAIT = 10.0
 class Client:
     """Runs connectors and fetches access tokens for users, with the API key of a back end.
 
-    It may be used by several threads. Close it, or use it in a `with` statement. Every failure of a call is a
-    :class:`grantry.GrantryError`.
+    It may be used by several threads. Close it, or use it in a `with` statement. Every failure of a request is a
+    :class:`grantry.GrantryError`. A mistake of the caller is found before anything is sent: ValueError for a space or
+    connector that is empty, `.`, `..` or too long, and for a body with NaN or a cycle; TypeError for a body that is not
+    JSON; RuntimeError for a client that is closed.
     """
 
     def __init__(
@@ -39,7 +41,7 @@ class Client:
         max_retry_wait: float = DEFAULT_MAX_RETRY_WAIT,
         http_client: httpx.Client | None = None,
     ) -> None:
-        """Raises ValueError for an unusable URL or key; the message does not contain the key.
+        """Raises ValueError for an unusable URL, key or space; the message does not contain the key.
 
         :param base_url: URL of the server with the path of its mount.
         :param key: API key of the back end: `gak_…`.
@@ -109,7 +111,8 @@ class Client:
         attempt = 0
         while True:
             try:
-                return self._send(call, space, timeout)
+                # Not in a variable: the traceback of an error must not keep the response.
+                return calls.result_of(self._send(call, space, timeout), call)
             except GrantryError as error:
                 pause = self._server.pause_before_retry(error, call, attempt)
                 if pause is None:
@@ -117,15 +120,14 @@ class Client:
             time.sleep(pause)
             attempt += 1
 
-    def _send(self, call: calls.Call[T], space: str | None, timeout: float | None) -> T:
+    def _send(self, call: calls.Call[T], space: str | None, timeout: float | None) -> httpx.Response:
         timeout = self._timeout if timeout is None else timeout
         request = self._server.request(self._http, call, space, timeout)
         try:
             # No route of the API redirects; the key must not follow one.
-            response = self._http.send(request, auth=None, follow_redirects=False)
-        except httpx.HTTPError as error:
+            return self._http.send(request, auth=None, follow_redirects=False)
+        except calls.SEND_ERRORS as error:
             raise calls.failure_of(error) from error
-        return calls.result_of(response, call)
 
 
 class AsyncClient:
@@ -200,7 +202,7 @@ class AsyncClient:
         attempt = 0
         while True:
             try:
-                return await self._send(call, space, timeout)
+                return calls.result_of(await self._send(call, space, timeout), call)
             except GrantryError as error:
                 pause = self._server.pause_before_retry(error, call, attempt)
                 if pause is None:
@@ -208,11 +210,10 @@ class AsyncClient:
             await anyio.sleep(pause)
             attempt += 1
 
-    async def _send(self, call: calls.Call[T], space: str | None, timeout: float | None) -> T:
+    async def _send(self, call: calls.Call[T], space: str | None, timeout: float | None) -> httpx.Response:
         timeout = self._timeout if timeout is None else timeout
         request = self._server.request(self._http, call, space, timeout)
         try:
-            response = await self._http.send(request, auth=None, follow_redirects=False)
-        except httpx.HTTPError as error:
+            return await self._http.send(request, auth=None, follow_redirects=False)
+        except calls.SEND_ERRORS as error:
             raise calls.failure_of(error) from error
-        return calls.result_of(response, call)

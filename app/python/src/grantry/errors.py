@@ -1,4 +1,4 @@
-"""What a call raises: a class for each kind of failure. `code` is stable and distinguishes further."""
+"""What the failure of a request raises: a class for each kind. `code` is stable and distinguishes further."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from grantry.generated.models import ProblemConnection
 
 
 class GrantryError(Exception):
-    """Every failure of a call. A code of flows, `internal`, or a code of a newer server has this class."""
+    """Every failure of a request. A code of flows, `internal`, or a code of a newer server has this class."""
 
     code: str
     """Code of the server, `network_error` or `unexpected_response`."""
@@ -58,7 +58,12 @@ class _AtStartLink(GrantryError):
     @property
     def connection(self) -> str:
         """Name of the connection. The start link contains it unless it is `default`."""
-        return parse_qs(urlsplit(self.start_url).query).get("connection", ["default"])[0]
+        try:
+            query = urlsplit(self.start_url).query
+        except ValueError:
+            # Not a URL. An error must not fail where it is reported.
+            query = ""
+        return parse_qs(query).get("connection", ["default"])[0]
 
 
 class AuthorizationRequired(_AtStartLink):

@@ -1,7 +1,7 @@
 import { inspect } from "node:util";
 import { describe, expect, it } from "vitest";
 import { AgentClient } from "../src/node/index.ts";
-import { clientOf, KEY, scripted } from "./kit.ts";
+import { clientOf, KEY, reasonOf, scripted } from "./kit.ts";
 
 const RESULT = { status: "ok", connector_id: "files", data: { status: 404, headers: {}, body: "no" } };
 const TOKEN = { access_token: "t", token_type: "Bearer", expires_at: "2030-01-01T00:00:00Z" };
@@ -50,6 +50,38 @@ describe("requests", () => {
       "/hub/internal/actions/connector/files/_access_token",
     ]);
   });
+
+  it.each(["", ".", ".."])("refuses %j as a space or connector, and sends nothing", async (name) => {
+    const fetch = scripted();
+    const client = clientOf(fetch);
+    const params = { method: "GET", path: "/" };
+    const calls = [
+      client.executeAs("u", name, params),
+      client.executeAs("u", "files", params, { space: name }),
+      client.accessTokenFor("u", name, "https://api.example"),
+      client.accessTokenFor("u", "files", "https://api.example", { space: name }),
+    ];
+    const messages = (await Promise.all(calls.map(reasonOf))).map(String);
+    expect(messages.map((message) => message.split(":", 2).join(":"))).toEqual([
+      "TypeError: connectorId",
+      "TypeError: space",
+      "TypeError: connectorId",
+      "TypeError: space",
+    ]);
+    expect(fetch).not.toHaveBeenCalled();
+    expect(() => clientOf(fetch, { space: name })).toThrow(TypeError);
+  });
+
+  it("a body that is not JSON is a TypeError of the caller, and nothing is sent", async () => {
+    const fetch = scripted();
+    const cycle: Record<string, unknown> = {};
+    cycle.self = cycle;
+    for (const body of [1n, cycle]) {
+      const call = clientOf(fetch).executeAs("u", "files", { method: "POST", path: "/", body });
+      expect(await reasonOf(call)).toBeInstanceOf(TypeError);
+    }
+    expect(fetch).not.toHaveBeenCalled();
+  });
 });
 
 describe("options", () => {
@@ -66,6 +98,13 @@ describe("options", () => {
     for (const baseUrl of unusable) {
       expect(() => new AgentClient({ baseUrl, key: KEY }), baseUrl).toThrow(/^baseUrl: /);
     }
+  });
+
+  it("refuses a timeout that no timer has", () => {
+    for (const timeout of [0, -1, 0.5, Number.NaN, Number.POSITIVE_INFINITY, 2 ** 31]) {
+      expect(() => clientOf(scripted(), { timeout }), String(timeout)).toThrow(/^timeout: /);
+    }
+    clientOf(scripted(), { timeout: 2 ** 31 - 1 });
   });
 
   it("does not print the key", () => {

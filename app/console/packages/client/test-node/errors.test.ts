@@ -1,4 +1,5 @@
 import { readFile } from "node:fs/promises";
+import { inspect } from "node:util";
 import { describe, expect, it } from "vitest";
 import * as node from "../src/node/index.ts";
 import { clientOf, failureOf, problem, scripted } from "./kit.ts";
@@ -27,6 +28,16 @@ describe("typed errors", () => {
     expect(await failWith(problem("authorization_required", 409, named))).toMatchObject({
       connection: "work",
     });
+  });
+
+  it("the documentation of reason names a reason of the server", async () => {
+    const read = (path: string) => readFile(new URL(path, import.meta.url), "utf8");
+    const [source, events] = await Promise.all([
+      read("../src/node/errors.ts"),
+      read("../../../../../docs/reference/audit-events.md"),
+    ]);
+    const named = /Why, such as `not_connected` or `(\w+)`/.exec(source)?.[1];
+    expect(events).toContain(`| \`${named}\` |`);
   });
 
   it("refresh_refused has the status of the provider, the wait and the start link", async () => {
@@ -94,6 +105,21 @@ describe("typed errors", () => {
     const page = () => new Response("<h1>Bad gateway</h1>", { status: 502 });
     expect(await failWith(page())).toMatchObject({ code: "unexpected_response", status: 502 });
     expect(await failWith(new Response("{"))).toMatchObject({ code: "unexpected_response", status: 200 });
+  });
+
+  it("a result without the members of its type is unexpected_response, and its content is not quoted", async () => {
+    const results = [null, "ok", [], {}, { data: null }, { data: { status: "secret" } }];
+    for (const result of results) {
+      const error = await failWith(Response.json(result));
+      expect(error, JSON.stringify(result)).toMatchObject({ code: "unexpected_response", status: 200 });
+    }
+    const tokens = [null, {}, { access_token: "secret" }, { access_token: 1, token_type: "Bearer" }];
+    for (const token of tokens) {
+      const client = clientOf(scripted(Response.json(token)));
+      const error = await failureOf(client.accessTokenFor("u", "files", "https://api.example"));
+      expect(error, JSON.stringify(token)).toMatchObject({ code: "unexpected_response", status: 200 });
+      expect(inspect(error, { depth: 9, showHidden: true })).not.toContain("secret");
+    }
   });
 
   it("a failed connection is a NetworkError with its cause", async () => {

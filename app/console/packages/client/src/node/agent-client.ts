@@ -1,7 +1,9 @@
 import type { components } from "../generated/api-types.ts";
 import { spacePath } from "../http.ts";
 import type { AccessToken, ExecuteParams, ExecuteResult } from "../types.ts";
+import { isAccessToken, isExecuteResult, type Shape } from "./results.ts";
 import { isIdempotent, type RetryPolicy, sendWithRetries } from "./retry.ts";
+import { checkedSpace, segment } from "./segment.ts";
 import { Transport } from "./transport.ts";
 
 type Schemas = components["schemas"];
@@ -14,7 +16,7 @@ export interface AgentClientOptions {
   key: string;
   /** Space of calls that name none. Absent: the default space. */
   space?: string | undefined;
-  /** Milliseconds until one request is aborted. Default: 60 000. */
+  /** Milliseconds until one request is aborted, a whole number from 1 to 2 147 483 647. Default: 60 000. */
   timeout?: number | undefined;
   /** Number of repetitions after a response with `Retry-After`. Default: 2; 0 switches them off. */
   maxRetries?: number | undefined;
@@ -37,8 +39,10 @@ export interface AgentOptions {
 /**
  * Client of a back end: runs connectors and fetches access tokens for users of the host, with an API key.
  *
- * Every failure is a `GrantryError` of a class for its code, except that an aborted call rejects with the reason of the
- * signal.
+ * Every failure of a request is a `GrantryError` of a class for its code, except that an aborted call rejects with the
+ * reason of the signal. A mistake of the caller rejects with an error of JavaScript before anything is sent: a `TypeError`
+ * for a space or connector that is `""`, `.` or `..`, and for a body that is not JSON, such as one with a `BigInt` or a
+ * cycle.
  */
 export class AgentClient {
   readonly #transport: Transport;
@@ -49,7 +53,7 @@ export class AgentClient {
   constructor(options: AgentClientOptions) {
     this.#transport = new Transport(options);
     this.#policy = { maxRetries: options.maxRetries ?? 2, maxWait: options.maxRetryWait ?? 10_000 };
-    this.#space = options.space;
+    this.#space = checkedSpace(options.space);
   }
 
   /**
@@ -63,8 +67,8 @@ export class AgentClient {
     options: AgentOptions = {},
   ): Promise<ExecuteResult> {
     const body: Schemas["ExecuteBody"] = { act_as: user, params, ...namedConnection(options) };
-    const path = `/api/actions/connector/${encodeURIComponent(connectorId)}/_execute`;
-    return this.#post(path, body, options, isIdempotent(params.method));
+    const path = `/api/actions/connector/${encodeURIComponent(segment(connectorId, "connectorId"))}/_execute`;
+    return this.#post(path, body, options, isExecuteResult, isIdempotent(params.method));
   }
 
   /**
@@ -78,13 +82,21 @@ export class AgentClient {
     options: AgentOptions = {},
   ): Promise<AccessToken> {
     const body: Schemas["AccessTokenBody"] = { user, destination, ...namedConnection(options) };
-    const path = `/internal/actions/connector/${encodeURIComponent(connectorId)}/_access_token`;
-    return this.#post(path, body, options, true);
+    const path = `/internal/actions/connector/${encodeURIComponent(segment(connectorId, "connectorId"))}/_access_token`;
+    return this.#post(path, body, options, isAccessToken, true);
   }
 
-  #post<T>(path: string, body: unknown, options: AgentOptions, idempotent: boolean): Promise<T> {
-    const to = spacePath(path, { space: options.space ?? this.#space });
-    const send = () => this.#transport.post<T>(to, body, options.signal);
+  #post<T>(
+    path: string,
+    body: unknown,
+    options: AgentOptions,
+    shape: Shape<T>,
+    idempotent: boolean,
+  ): Promise<T> {
+    const to = spacePath(path, { space: checkedSpace(options.space) ?? this.#space });
+    // Here and not where failures are caught: the error for a value that is not JSON is for the caller.
+    const json = JSON.stringify(body);
+    const send = () => this.#transport.post(to, json, shape, options.signal);
     return sendWithRetries(send, this.#policy, idempotent, options.signal);
   }
 }

@@ -12,7 +12,7 @@ export class AuthorizationRequiredError extends GrantryError {
   override readonly name = "AuthorizationRequiredError";
   /** Name of the connection that the user must connect. */
   readonly connection: string;
-  /** Why, such as `not_connected` or `refresh_token_rejected`. Further values may be added. */
+  /** Why, such as `not_connected` or `refresh_rejected`. Further values may be added. */
   readonly reason: string;
   /** Absolute URL of the page on which the user connects. The user must sign in there. */
   readonly startUrl: string;

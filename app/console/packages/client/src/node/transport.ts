@@ -1,7 +1,10 @@
 import { errorOfResponse, GrantryError } from "../errors.ts";
 import { NetworkError, RequestTimeoutError, typed } from "./errors.ts";
+import type { Shape } from "./results.ts";
 
 const DEFAULT_TIMEOUT = 60_000;
+/** Timers of Node with a longer delay end after one millisecond. */
+const LONGEST_TIMEOUT = 2 ** 31 - 1;
 
 interface TransportOptions {
   baseUrl: string;
@@ -23,13 +26,16 @@ export class Transport {
     if (!/^[\x21-\x7e]+$/.test(key)) {
       throw new TypeError("key: is empty, or contains white space or a character that is not ASCII");
     }
+    if (!Number.isInteger(timeout) || timeout < 1 || timeout > LONGEST_TIMEOUT) {
+      throw new TypeError(`timeout: is not a whole number of milliseconds from 1 to ${LONGEST_TIMEOUT}`);
+    }
     this.#key = key;
     this.#timeout = timeout;
     this.#fetch = fetch;
   }
 
-  /** Sends JSON and reads JSON. Throws a typed error, or the reason of the signal. */
-  async post<T>(path: string, body: unknown, signal: AbortSignal | undefined): Promise<T> {
+  /** Sends JSON and reads JSON of a shape. Throws a typed error, or the reason of the signal. */
+  async post<T>(path: string, json: string, shape: Shape<T>, signal: AbortSignal | undefined): Promise<T> {
     signal?.throwIfAborted();
     const timer = AbortSignal.timeout(this.#timeout);
     try {
@@ -40,7 +46,7 @@ export class Transport {
           authorization: `Bearer ${this.#key}`,
           "content-type": "application/json",
         },
-        body: JSON.stringify(body),
+        body: json,
         // No route of the API redirects; the key must not follow one.
         redirect: "error",
         signal: signal ? AbortSignal.any([signal, timer]) : timer,
@@ -48,7 +54,11 @@ export class Transport {
       if (!response.ok) {
         throw typed(await errorOfResponse(response));
       }
-      return await jsonOf<T>(response, signal, timer);
+      const result = await jsonOf(response, signal, timer);
+      if (!shape(result)) {
+        throw new GrantryError("unexpected_response", { status: response.status });
+      }
+      return result;
     } catch (cause) {
       signal?.throwIfAborted();
       if (timer.aborted) {
@@ -60,13 +70,13 @@ export class Transport {
 }
 
 /** A body that breaks off is a failure of the network; one that is not JSON is not a response of the API. */
-async function jsonOf<T>(
+async function jsonOf(
   response: Response,
   signal: AbortSignal | undefined,
   timer: AbortSignal,
-): Promise<T> {
+): Promise<unknown> {
   try {
-    return (await response.json()) as T;
+    return await response.json();
   } catch (cause) {
     if (cause instanceof SyntaxError && !signal?.aborted && !timer.aborted) {
       throw new GrantryError("unexpected_response", { status: response.status, cause });
