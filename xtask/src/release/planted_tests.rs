@@ -34,6 +34,7 @@ const fn after_release(row: &'static str, finding: &'static str, plant: fn(&Scra
 
 const SETTINGS: &str = "app/src/config/settings.rs";
 const EXAMPLE: &str = "grantry.example.toml";
+const REFERENCE: &str = "docs/reference/settings.md";
 const ASSOCIATED: &str = "adapters-crypto/aes-gcm/src/associated_data.rs";
 const ENVELOPE: &str = "adapters-crypto/aes-gcm/src/envelope.rs";
 const PAYLOADS: &str = "domain/src/authorization/sealed.rs";
@@ -78,6 +79,8 @@ const MISTAKES: &[Mistake] = &[
             "    pub additional_hosts: Vec<String>,\n    pub planted: bool,\n",
         );
         at.edit(EXAMPLE, "additional_hosts = ", "planted = false\nadditional_hosts = ");
+        // Only the changelog lacks it.
+        at.write(REFERENCE, &format!("{}\n`planted`\n", at.read(REFERENCE)));
     }),
     mistake("configuration", "the setting `oauth.refusal_window` was removed", |at| {
         at.edit(SETTINGS, "    pub refusal_window: Duration,\n", "");
@@ -163,7 +166,7 @@ const MISTAKES: &[Mistake] = &[
         let dependency = "[dependencies]\nxtask = { path = \"../../xtask\", version = \"0.1.0\" }\n";
         at.edit("app/runtime/Cargo.toml", "[dependencies]\n", dependency);
     }),
-    mistake("packages", "`grantry-runtime` would contain the file", |at| at.write("app/runtime/src/planted.key", "x\n")),
+    mistake("packages", "`grantry-runtime` would contain the file", |at| at.write("app/runtime/src/planted.pem", "x\n")),
     mistake("packages", "the version of `@grantry/client` is not", |at| {
         at.json(CLIENT, |package| package["version"] = "0.0.9".into());
     }),

@@ -57,14 +57,16 @@ pub(crate) fn run(context: &Context) -> Result<Outcome> {
     Ok(sheet.outcome())
 }
 
-/// Published crates and packages, and the console.
+/// Published crates and packages, the console, and the Python client.
 fn areas(context: &Context) -> Result<Vec<Area>> {
     let mut packages = manifests::crates(&context.files)?;
     packages.extend(manifests::npm(&context.files)?);
     let published = packages.iter().filter(|package| package.is_published);
     let mut areas: Vec<_> =
         published.map(|package| Area { name: package.area().to_owned(), folder: package.folder.clone() }).collect();
-    areas.push(Area { name: "console".to_owned(), folder: "app/console/web/".to_owned() });
+    for (name, folder) in [("console", "app/console/web/"), ("python", "app/python/")] {
+        areas.push(Area { name: name.to_owned(), folder: folder.to_owned() });
+    }
     // The deepest folder comes first: `app/console/web/` is not a part of `app/`.
     areas.sort_by_key(|area| std::cmp::Reverse(area.folder.len()));
     Ok(areas)
