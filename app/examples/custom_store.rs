@@ -1,5 +1,6 @@
 //! A store of a third party: [`MaintenanceStore`] puts another store into a maintenance mode, in which it is read and not
-//! written, so that an operator can back up or move the data while users still see their connections.
+//! written, so that an operator can back up the data while users still see their connections. A refresh that has already
+//! been sent keeps its new token in memory until maintenance ends, so the process must not be stopped meanwhile.
 //!
 //! It implements every port of a store, one method each. `app/tests/custom_store.rs` proves with the contract suite of the
 //! test kit that it is a store; a store with another database is proven in the same way. `cargo run -p grantry

@@ -20,13 +20,15 @@ use grantry::domain::ports::SecureRandom as _;
 use grantry::prelude::*;
 use grantry::runtime::SystemRandom;
 
-/// User, space and role. A real host reads them from its database.
+/// The users. A real host reads them from its database, like the roles.
+const USERS: [&str; 3] = ["u_ada", "u_ben", "u_eva"];
+/// User, space and role.
 const MEMBERS: [(&str, &str, Role); 3] =
     [("u_ada", "default", Role::Admin), ("u_ada", "research", Role::Editor), ("u_ben", "research", Role::Viewer)];
 
 /// The sessions of the host, by the value of the cookie `session`.
 #[derive(Default)]
-struct Host(Mutex<HashMap<String, UserId>>);
+pub(crate) struct Host(Mutex<HashMap<String, UserId>>);
 
 fn roles(user: &UserId) -> Vec<(SpaceId, Role)> {
     let rows = MEMBERS.iter().filter(|(id, ..)| *id == user.as_str());
@@ -36,10 +38,10 @@ fn roles(user: &UserId) -> Vec<(SpaceId, Role)> {
 #[async_trait]
 impl Directory for Host {
     async fn membership(&self, user: &UserId, space: &SpaceId) -> Result<Membership, DirectoryError> {
-        let roles = roles(user);
-        let status = if roles.is_empty() { UserStatus::Unknown } else { UserStatus::Active };
+        let is_user = USERS.contains(&user.as_str());
+        let status = if is_user { UserStatus::Active } else { UserStatus::Unknown };
         let space_exists = MEMBERS.iter().any(|(_, id, _)| *id == space.as_str());
-        let role = roles.into_iter().find(|(id, _)| id == space).map(|(_, role)| role);
+        let role = roles(user).into_iter().find(|(id, _)| id == space).map(|(_, role)| role);
         Ok(Membership { space_exists, user: status, role })
     }
 }
@@ -47,8 +49,8 @@ impl Directory for Host {
 #[async_trait]
 impl UserDirectory for Host {
     async fn describe(&self, user: &UserId) -> Result<Option<UserView>, AuthenticationError> {
-        let spaces = roles(user).into_iter().map(|(id, role)| SpaceView { id, name: None, role }).collect::<Vec<_>>();
-        Ok((!spaces.is_empty()).then_some(UserView { username: None, display_name: None, spaces }))
+        let spaces = roles(user).into_iter().map(|(id, role)| SpaceView { id, name: None, role }).collect();
+        Ok(USERS.contains(&user.as_str()).then_some(UserView { username: None, display_name: None, spaces }))
     }
 
     async fn spaces(&self) -> Result<Vec<SpaceId>, AuthenticationError> {
@@ -69,11 +71,12 @@ impl Authenticator for Host {
 
 /// The log-in of the host, with `["u_ada", "u_ada-pw"]`. A real host compares with a password hash.
 async fn log_in(State(host): State<Arc<Host>>, Json((name, password)): Json<(String, String)>) -> impl IntoResponse {
-    let is_correct = MEMBERS.iter().any(|(id, ..)| *id == name) && password == format!("{name}-pw");
+    let is_correct = USERS.contains(&name.as_str()) && password == format!("{name}-pw");
     let user = UserId::new(name).ok().filter(|_| is_correct).ok_or(StatusCode::UNAUTHORIZED)?;
     let mut bytes = [0; 32];
     SystemRandom.fill(&mut bytes).map_err(|_| StatusCode::SERVICE_UNAVAILABLE)?;
     let session = hex(&bytes);
+    // Over https also `Secure`.
     let cookie = format!("session={session}; Path=/; HttpOnly; SameSite=Lax");
     host.0.lock().unwrap_or_else(PoisonError::into_inner).insert(session, user);
     Ok::<_, StatusCode>(AppendHeaders([(header::SET_COOKIE, cookie)]))
@@ -100,7 +103,9 @@ pub(crate) async fn build(folder: &Path, origin: &str, egress: EgressPolicy) -> 
 async fn main() -> Result<(), Box<dyn Error>> {
     drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
     let any_public_host = EgressPolicy::new(&["*"], &[])?;
-    let (app, router) = build(Path::new("."), "http://127.0.0.1:8090", any_public_host).await?;
+    let folder = Path::new("target/embed_axum");
+    std::fs::create_dir_all(folder)?;
+    let (app, router) = build(folder, "http://127.0.0.1:8090", any_public_host).await?;
     let jobs = Jobs::spawn(&app, Periods::default());
     let listener = tokio::net::TcpListener::bind("127.0.0.1:8090").await?;
     let stop = async { drop(tokio::signal::ctrl_c().await) };

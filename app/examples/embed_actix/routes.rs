@@ -57,8 +57,14 @@ impl FromRequest for SameOrigin {
     type Future = Ready<Result<Self, Error>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let site = request.headers().get("sec-fetch-site");
-        let is_same = site.is_none_or(|site| site == "same-origin");
+        let headers = request.headers();
+        let is_same = match (headers.get("sec-fetch-site"), headers.get(header::ORIGIN)) {
+            (Some(site), _) => site == "same-origin",
+            // Browsers send no `Sec-Fetch-Site` over plain http.
+            (None, Some(origin)) => request.app_data::<Data<Host>>().is_some_and(|host| *origin == host.origin),
+            // No browser.
+            (None, None) => true,
+        };
         ready(if is_same { Ok(Self) } else { Err(ErrorForbidden("a request of another site")) })
     }
 }
@@ -83,7 +89,10 @@ fn refused(code: &str) -> HttpResponseBuilder {
 async fn confirm(_: User, id: Path<String>) -> Result<HttpResponse, Error> {
     let key = key(id.into_inner())?;
     let page = format!("<!doctype html><form method=\"post\"><button>Connect {}</button></form>", key.id);
-    Ok(HttpResponse::Ok().content_type("text/html; charset=utf-8").body(page))
+    let mut response = HttpResponse::Ok();
+    // A page of another site must not lead the user to this button unseen.
+    response.insert_header((header::CONTENT_SECURITY_POLICY, "frame-ancestors 'none'"));
+    Ok(response.content_type("text/html; charset=utf-8").body(page))
 }
 
 /// Starts a flow and redirects to the provider.
@@ -171,28 +180,38 @@ async fn complete(
     };
     let mut done = Cookie::build(format!("{FLOW_COOKIE}{}", completed.flow_id), "").path("/callback").finish();
     done.make_removal();
-    HttpResponse::SeeOther().cookie(done).insert_header((header::LOCATION, format!("/?result={result}"))).finish()
+    let mut response = HttpResponse::SeeOther();
+    response.insert_header((header::CACHE_CONTROL, "no-store")).insert_header((header::REFERRER_POLICY, "no-referrer"));
+    response.cookie(done).insert_header((header::LOCATION, format!("/?result={result}"))).finish()
 }
 
-/// Sends one request to the API behind the connector, with the token of the user.
-async fn run(host: Data<Host>, user: User, target: Path<(String, String)>) -> Result<HttpResponse, Error> {
-    let (id, path) = target.into_inner();
-    let connector = key(id)?;
+/// Sends one request to the API behind the connector, with the token of the user. The path and the query are passed on as they
+/// were sent: decoded ones could name another resource.
+async fn run(host: Data<Host>, user: User, request: HttpRequest, id: Path<(String, String)>) -> Result<HttpResponse, Error> {
+    let connector = key(id.into_inner().0)?;
+    let path = request.uri().path().strip_prefix(&format!("/connectors/{}/api", connector.id));
+    let path = path.ok_or_else(|| ErrorBadRequest("the id of the connector is escaped"))?.to_owned();
     let execution = Execution {
         actor: Actor::Person(user.0.clone()),
         connector: connector.clone(),
         user: user.0,
         connection: None,
         method: "GET".to_owned(),
-        path: format!("/{path}"),
-        query: ApiQuery::default(),
+        path,
+        query: ApiQuery::Encoded(request.uri().query().unwrap_or_default().to_owned()),
         headers: Vec::new(),
         body: None,
     };
     Ok(match host.connections.execute(execution).await {
         Ok(response) => {
             let status = StatusCode::from_u16(response.status).unwrap_or(StatusCode::BAD_GATEWAY);
-            HttpResponseBuilder::new(status).content_type("application/json").body(response.body)
+            let content_type = response.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("content-type"));
+            let mut built = HttpResponseBuilder::new(status);
+            if let Some((_, value)) = content_type {
+                built.insert_header((header::CONTENT_TYPE, value.as_slice()));
+            }
+            // A browser must not take what an API returns for a page of this origin.
+            built.insert_header((header::CONTENT_SECURITY_POLICY, "sandbox")).body(response.body)
         }
         Err(error) => {
             let mut link = None;

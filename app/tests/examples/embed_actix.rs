@@ -66,6 +66,11 @@ async fn a_host_on_another_framework_connects_runs_refreshes_and_disconnects() {
 
     let forged = TestRequest::post().uri("/connectors/files/connect").insert_header(("sec-fetch-site", "cross-site"));
     assert_eq!(send(forged, "u_ben").await.status(), StatusCode::FORBIDDEN);
+    // Browsers omit the other header on plain http.
+    let forged = TestRequest::post().uri("/connectors/files/connect").insert_header(("origin", "http://other.example"));
+    assert_eq!(send(forged, "u_ben").await.status(), StatusCode::FORBIDDEN);
+    let page = send(get("/connectors/files/connect"), "u_ben").await;
+    assert_eq!(page.headers().get("content-security-policy").unwrap(), "frame-ancestors 'none'");
     let started = send(post("/connectors/files/connect"), "u_ben").await;
     assert_eq!(started.status(), StatusCode::SEE_OTHER);
     let cookie = started.response().cookies().next().unwrap().into_owned();
@@ -80,6 +85,8 @@ async fn a_host_on_another_framework_connects_runs_refreshes_and_disconnects() {
     let repeated = send(get(callback).cookie(cookie), "u_ben").await;
     assert_eq!(repeated.status(), StatusCode::BAD_REQUEST);
 
+    let escaped = send(get("/connectors/files/api/%2e%2e/me"), "u_ben").await;
+    assert_eq!(escaped.status(), StatusCode::BAD_REQUEST, "the path is passed on as it was sent");
     let first: Value = read_body_json(run().await).await;
     assert_eq!(first["user"], "bob@example.test");
     provider.expire_access_tokens();
@@ -92,6 +99,6 @@ async fn a_host_on_another_framework_connects_runs_refreshes_and_disconnects() {
     assert_eq!(ended.status(), StatusCode::NO_CONTENT);
     assert_eq!(run().await.status(), StatusCode::CONFLICT);
     provider.until(|ledger| ledger.revocations().len() == 2).await;
-    example::background(&host.connections).await.unwrap();
+    assert!(example::background(&host.connections).await.is_empty());
     host.close().await;
 }

@@ -11,6 +11,8 @@ use axum::Router;
 use axum::http::StatusCode;
 use grantry::app::App;
 use grantry::jobs::{Jobs, Periods};
+use grantry_domain::identity::{SpaceId, UserId};
+use grantry_domain::ports::{Directory as _, UserStatus};
 use grantry_provider_oauth2::EgressPolicy;
 use grantry_testkit::provider::MockProvider;
 use serde_json::json;
@@ -32,6 +34,16 @@ async fn logged_in(router: &Router, name: &str) -> Browser {
     let response = browser.post("/log-in", json!([name, format!("{name}-pw")])).await;
     assert_eq!(response.status, StatusCode::OK, "{response:?}");
     browser
+}
+
+#[tokio::test]
+async fn a_user_without_a_role_is_not_one_who_was_removed() {
+    let host = example::Host::default();
+    let space = SpaceId::default_space();
+    let found = host.membership(&UserId::new("u_eva").unwrap(), &space).await.unwrap();
+    assert_eq!((found.user, found.role), (UserStatus::Active, None));
+    let removed = host.membership(&UserId::new("u_zoe").unwrap(), &space).await.unwrap();
+    assert_eq!(removed.user, UserStatus::Unknown);
 }
 
 #[tokio::test]

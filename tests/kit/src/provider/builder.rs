@@ -165,7 +165,8 @@ impl MockProviderBuilder {
     }
 
     /// Adds faults of the [catalogue](super::fault_catalogue), for as long as the provider runs. They take precedence over
-    /// settings of this builder, and of two that contradict each other the later one of the catalogue acts.
+    /// settings of this builder. Of two that change the same setting the later one of the catalogue acts, of two that replace
+    /// the response the earlier one.
     pub fn named_faults(mut self, faults: impl IntoIterator<Item = NamedFault>) -> Self {
         self.faults.extend(faults);
         self
