@@ -67,11 +67,7 @@ fn stage(sh: &Shell, repository: &Repository, home: &str, to: &Path) -> Result {
     sh.remove_path(to)?;
     for file in &repository.files {
         let Some(name) = file.path.strip_prefix(CHAPTERS) else { continue };
-        let text = if file.extension() == Some("md") {
-            with_urls(repository, home, &file.path, &file.text)
-        } else {
-            file.text.clone()
-        };
+        let text = if file.is_a("md") { with_urls(repository, home, &file.path, &file.text) } else { file.text.clone() };
         sh.write_file(to.join(name), text)?;
     }
     for path in &repository.others {

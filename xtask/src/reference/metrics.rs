@@ -76,7 +76,7 @@ pub(super) fn page(repository: &Repository) -> Result<String> {
 fn registered(repository: &Repository) -> Result<BTreeMap<String, Metric>> {
     let mut metrics: BTreeMap<String, Metric> = BTreeMap::new();
     let is_below = |file: &File, folder: &str| file.path.starts_with(folder) && file.path.contains("/src/");
-    let is_source = |file: &&File| file.extension() == Some("rs") && (is_below(file, "app/") || is_below(file, "adapters-"));
+    let is_source = |file: &&File| file.is_a("rs") && (is_below(file, "app/") || is_below(file, "adapters-"));
     for file in repository.files.iter().filter(is_source) {
         let found: Vec<_> = METRIC.captures_iter(&file.text).collect();
         let calls = ["counter", "gauge", "histogram"].map(|kind| file.text.matches(&format!("metrics::{kind}!(")).count());

@@ -11,7 +11,7 @@ const CHAPTERS: &str = "docs/";
 
 /// Broken links, and chapters that are missing from the contents of the book.
 pub(crate) fn check(repository: &Repository) -> Vec<String> {
-    let documents = || repository.files.iter().filter(|file| file.extension() == Some("md"));
+    let documents = || repository.files.iter().filter(|file| file.is_a("md"));
     let anchors: BTreeMap<&str, BTreeSet<String>> =
         documents().map(|file| (file.path.as_str(), markdown::anchors(&file.text))).collect();
     let mut findings = Vec::new();

@@ -15,11 +15,6 @@ pub(crate) struct File {
 }
 
 impl File {
-    /// What follows the last dot of its name.
-    pub(crate) fn extension(&self) -> Option<&str> {
-        Path::new(&self.path).extension()?.to_str()
-    }
-
     /// Whether the name has this extension, which is given without the dot.
     pub(crate) fn is_a(&self, extension: &str) -> bool {
         has_extension(&self.path, extension)
