@@ -53,7 +53,8 @@ export async function newVisitor(
       console.error(`CSP: ${event.violatedDirective} ${event.blockedURI} ${event.sample}`);
     });
   });
-  context.setDefaultTimeout(15_000);
+  // Less than the limit of a test, so that the report names the wait.
+  context.setDefaultTimeout(30_000);
   return { context, page: await context.newPage(), errors, close: () => context.close() };
 }
 

@@ -1,6 +1,7 @@
 import type { Locator, Page } from "playwright-core";
 import { expect } from "vitest";
 import { passwordOf } from "./demo.ts";
+import { newTab } from "./tabs.ts";
 
 /** The console, operated by its texts. */
 export class ConsolePage {
@@ -29,17 +30,14 @@ export class ConsolePage {
 
   /** Presses connect, confirms the consent, and returns the new tab. */
   async connect(name: string, button: "Connect" | "Reconnect" = "Connect"): Promise<Page> {
-    const opened = this.page.context().waitForEvent("page");
-    await this.pressConnect(name, button);
-    return opened;
+    await this.page.getByRole("button", { name: `${button} ${name}`, exact: true }).click();
+    return this.confirmInNewTab();
   }
 
   /** Presses connect and confirms the consent, without a new tab. */
   async pressConnect(name: string, button: "Connect" | "Reconnect" = "Connect"): Promise<void> {
     await this.page.getByRole("button", { name: `${button} ${name}`, exact: true }).click();
-    await this.dialog()
-      .getByRole("button", { name: /^Go to / })
-      .click();
+    await this.confirmConsent();
   }
 
   async disconnect(name: string): Promise<void> {
@@ -61,18 +59,14 @@ export class ConsolePage {
 
   /** Adds a connection in that dialog, confirms the consent, and returns the new tab. */
   async addConnection(connection: string): Promise<Page> {
-    const opened = this.page.context().waitForEvent("page");
-    await this.pressAddConnection(connection);
-    return opened;
+    await this.requestConnection(connection);
+    return this.confirmInNewTab();
   }
 
   /** Adds a connection in that dialog and confirms the consent, without a new tab. */
   async pressAddConnection(connection: string): Promise<void> {
-    await this.dialog().getByLabel("Name").fill(connection);
-    await this.dialog().getByRole("button", { name: "Add connection" }).click();
-    await this.dialog()
-      .getByRole("button", { name: /^Go to / })
-      .click();
+    await this.requestConnection(connection);
+    await this.confirmConsent();
   }
 
   /** One connection in the dialog that lists them. */
@@ -120,5 +114,21 @@ export class ConsolePage {
     for (const secret of secrets) {
       expect(seen).not.toMatch(secret);
     }
+  }
+
+  private async requestConnection(connection: string): Promise<void> {
+    await this.dialog().getByLabel("Name").fill(connection);
+    await this.dialog().getByRole("button", { name: "Add connection" }).click();
+  }
+
+  /** Confirms the consent in the dialog, and returns the new tab. */
+  async confirmInNewTab(): Promise<Page> {
+    return newTab(this.page.context(), () => this.confirmConsent());
+  }
+
+  private async confirmConsent(): Promise<void> {
+    await this.dialog()
+      .getByRole("button", { name: /^Go to / })
+      .click();
   }
 }

@@ -1,4 +1,5 @@
 import type { BrowserContext, Locator, Page } from "playwright-core";
+import { newTab } from "./tabs.ts";
 
 /**
  * Waits until a tab returns to the front end, and loads it. A page that is served by the test is not served as the target of a
@@ -60,9 +61,7 @@ export class ExistingFrontEnd {
 
   /** Presses connect, and returns the tab of the provider. */
   async connect(id: string): Promise<Page> {
-    const opened = this.page.context().waitForEvent("page");
-    await this.button(id, "Connect").click();
-    return opened;
+    return newTab(this.page.context(), () => this.button(id, "Connect").click());
   }
 
   /** Waits for a line of the log: results of flows, as `success files 200`. */

@@ -65,9 +65,11 @@ describe.each(["kept", "removed"] as const)("below a path that the proxy has %s"
     expect(created).toBe(200);
     await page.goto(`${base}/`);
     const isToProvider = (request: Request) => request.url().startsWith(PROVIDER);
-    const arrived = context.waitForEvent("request", isToProvider);
-    await here.connect("Files");
-    const { searchParams } = new URL((await arrived).url());
+    const [request] = await Promise.all([
+      context.waitForEvent("request", isToProvider),
+      here.connect("Files"),
+    ]);
+    const { searchParams } = new URL(request.url());
     const redirectUri = searchParams.get("redirect_uri") ?? "";
     expect(redirectUri).toContain(`${base}/api/actions/connector/_oauth_context/`);
 

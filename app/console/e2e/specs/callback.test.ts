@@ -5,6 +5,7 @@ import { reset } from "../harness/flow.ts";
 import { PIXELS, takeShownPicture } from "../harness/pictures.ts";
 import { decide } from "../harness/provider.ts";
 import { suite } from "../harness/suite.ts";
+import { closedBy } from "../harness/tabs.ts";
 
 const { first } = CONNECTORS;
 const CODES = [
@@ -26,14 +27,14 @@ describe.each(["light", "dark"] as const)("the callback page in %s", (colorSchem
     const { here } = visit;
     await reset(here, first.name);
     const tab = await here.connect(first.name);
-    const closed = tab.waitForEvent("close");
-    await decide(tab, "Allow");
-    await tab.waitForURL(/_oauth_callback_result\//);
-    if (!isFake) {
-      await tab.getByText(/This tab closes in \d second/).waitFor();
-      await takeShownPicture(tab, `callback-${colorScheme}`);
-    }
-    await closed;
+    await closedBy(tab, async () => {
+      await decide(tab, "Allow");
+      await tab.waitForURL(/_oauth_callback_result\//);
+      if (!isFake) {
+        await tab.getByText(/This tab closes in \d second/).waitFor();
+        await takeShownPicture(tab, `callback-${colorScheme}`);
+      }
+    });
     await here.expectStatus(first.name, "Connected");
   });
 

@@ -5,6 +5,7 @@ import { CONNECTORS, SECRETS } from "../harness/demo.ts";
 import { reset } from "../harness/flow.ts";
 import { allowAsAnother, decide } from "../harness/provider.ts";
 import { suite } from "../harness/suite.ts";
+import { closedBy, newTab } from "../harness/tabs.ts";
 
 const { first, second, marketing } = CONNECTORS;
 const on = suite();
@@ -54,9 +55,7 @@ describe("in a new tab", () => {
     const { here } = await on.visit("alice");
     await reset(here, first.name);
     const tab = await here.connect(first.name);
-    const closed = tab.waitForEvent("close", { timeout: 15_000 });
-    await decide(tab, "Allow");
-    await closed;
+    await closedBy(tab, () => decide(tab, "Allow"));
     await here.expectStatus(first.name, "Connected");
   });
 
@@ -94,12 +93,7 @@ describe("in a new tab", () => {
     await other.here.expectStatus(first.name, "Connecting");
     expect(await other.page.getByRole("link", { name: "Open the sign-in page" }).count()).toBe(0);
     await other.page.getByRole("button", { name: `Start connecting ${first.name} again` }).click();
-    const opened = other.context.waitForEvent("page");
-    await other.here
-      .dialog()
-      .getByRole("button", { name: /^Go to / })
-      .click();
-    await decide(await opened, "Allow");
+    await decide(await other.here.confirmInNewTab(), "Allow");
     await other.here.expectStatus(first.name, "Connected");
     await here.expectStatus(first.name, "Connected");
   });
@@ -110,25 +104,19 @@ describe("in a new tab", () => {
     const tab = await here.connect(first.name);
     await tab.getByLabel("User name").waitFor();
     await tab.close();
-    const opened = context.waitForEvent("page");
-    await page.getByRole("link", { name: `Open the sign-in page for ${first.name}` }).click();
-    await decide(await opened, "Allow");
+    const link = page.getByRole("link", { name: `Open the sign-in page for ${first.name}` });
+    await decide(await newTab(context, () => link.click()), "Allow");
     await here.expectStatus(first.name, "Connected");
     await here.expectNoSecrets(SECRETS);
   });
 
   it("reports that nothing changed when a reconnect is denied", async () => {
-    const { here, context } = await on.visit("alice");
+    const { here } = await on.visit("alice");
     await reset(here, first.name);
     await decide(await here.connect(first.name), "Allow");
     await here.expectStatus(first.name, "Connected");
     await here.chooseMenu(first.name, "Reconnect");
-    const opened = context.waitForEvent("page");
-    await here
-      .dialog()
-      .getByRole("button", { name: /^Go to / })
-      .click();
-    await decide(await opened, "Deny");
+    await decide(await here.confirmInNewTab(), "Deny");
     await here.expectToast(`Nothing changed: ${first.name} is still connected. Access was denied.`);
     await here.expectStatus(first.name, "Connected");
     expect(await here.page.locator(".toast").count()).toBe(1);
@@ -150,9 +138,8 @@ describe("in a new tab", () => {
     });
     await reset(here, first.name);
     await here.pressConnect(first.name);
-    const opened = context.waitForEvent("page");
-    await page.getByRole("link", { name: "Open the sign-in page" }).click();
-    const tab = await opened;
+    const link = page.getByRole("link", { name: "Open the sign-in page" });
+    const tab = await newTab(context, () => link.click());
     await decide(tab, "Allow");
     await here.expectStatus(first.name, "Connected");
     expect(await page.getByRole("link", { name: "Open the sign-in page" }).count()).toBe(0);
@@ -219,7 +206,7 @@ describe("in a new tab", () => {
 
 describe("with another account", () => {
   it("R24 connects it only after a confirmation, and keeps the previous one until then", async () => {
-    const { here, page, context } = await on.visit("alice");
+    const { here, page } = await on.visit("alice");
     await reset(here, first.name);
     await decide(await here.connect(first.name), "Allow", "alice");
     const account = (user: string) =>
@@ -227,22 +214,12 @@ describe("with another account", () => {
     await account("alice").waitFor();
 
     await here.chooseMenu(first.name, "Reconnect");
-    const opened = context.waitForEvent("page");
-    await here
-      .dialog()
-      .getByRole("button", { name: /^Go to / })
-      .click();
-    await allowAsAnother(await opened, "bob");
+    await allowAsAnother(await here.confirmInNewTab(), "bob");
     await here.dialog().getByRole("heading", { name: "That is another account" }).waitFor();
     await account("alice").waitFor();
     const choose = async (choice: string) => {
       await here.dialog().getByRole("button", { name: choice, exact: true }).click();
-      const again = context.waitForEvent("page");
-      await here
-        .dialog()
-        .getByRole("button", { name: /^Go to / })
-        .click();
-      return again;
+      return here.confirmInNewTab();
     };
     await here
       .dialog()

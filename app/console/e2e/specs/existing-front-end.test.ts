@@ -5,6 +5,7 @@ import { arrive, ExistingFrontEnd, type Form } from "../harness/existing-front-e
 import { reset as disconnected } from "../harness/flow.ts";
 import { decide } from "../harness/provider.ts";
 import { suite } from "../harness/suite.ts";
+import { closedBy } from "../harness/tabs.ts";
 
 const { first, marketing } = CONNECTORS;
 const PLACES = [
@@ -60,11 +61,11 @@ async function reset(front: ExistingFrontEnd, id: string): Promise<void> {
 /** Connects in a new tab, which returns to the front end and closes. */
 async function connected(front: ExistingFrontEnd, id: string): Promise<void> {
   const tab = await front.connect(id);
-  const closed = tab.waitForEvent("close");
-  await decide(tab, "Allow");
-  await arrive(tab);
-  await front.expectLog(`success ${id} 200`);
-  await closed;
+  await closedBy(tab, async () => {
+    await decide(tab, "Allow");
+    await arrive(tab);
+    await front.expectLog(`success ${id} 200`);
+  });
   await front.button(id, "Disconnect").waitFor();
 }
 

@@ -3,6 +3,7 @@ import { CONNECTORS } from "../harness/demo.ts";
 import { reset } from "../harness/flow.ts";
 import { decide } from "../harness/provider.ts";
 import { suite, type Visit } from "../harness/suite.ts";
+import { newTab } from "../harness/tabs.ts";
 
 const { first } = CONNECTORS;
 const on = suite();
@@ -67,9 +68,7 @@ describe("the focus", () => {
       .dialog()
       .getByRole("button", { name: /^Go to / })
       .focus();
-    const opened = context.waitForEvent("page");
-    await page.keyboard.press("Enter");
-    const tab = await opened;
+    const tab = await newTab(context, () => page.keyboard.press("Enter"));
     await expectFocus(visit, `Open the sign-in page for ${first.name}`);
     await decide(tab, "Allow");
     await here.expectStatus(first.name, "Connected");

@@ -5,6 +5,7 @@ import { CONNECTORS, passwordOf } from "../harness/demo.ts";
 import { reset } from "../harness/flow.ts";
 import { decide } from "../harness/provider.ts";
 import { suite } from "../harness/suite.ts";
+import { newTab } from "../harness/tabs.ts";
 
 const { first } = CONNECTORS;
 const on = suite();
@@ -67,9 +68,7 @@ it("the console is operable by keyboard", async () => {
   expect(await page.locator(":focus").getAttribute("aria-label")).toBe(`Connect ${first.name}`);
   await page.keyboard.press("Enter");
   await tabTo(page, /^Go to /);
-  const opened = page.context().waitForEvent("page");
-  await page.keyboard.press("Enter");
-  await decide(await opened, "Allow");
+  await decide(await newTab(page.context(), () => page.keyboard.press("Enter")), "Allow");
   await page.bringToFront();
   await here.expectStatus(first.name, "Connected");
 
