@@ -4,6 +4,7 @@ import json
 import math
 import traceback
 from datetime import datetime, timedelta, timezone
+from typing import Any
 
 import anyio
 import httpx
@@ -111,6 +112,17 @@ def test_a_base_url_that_is_none_is_refused_without_quoting_the_key(
         client(base_url, KEY)
     assert type(refused.value) is ValueError
     assert "gak_" not in "".join(traceback.format_exception(refused.value))
+
+
+@pytest.mark.parametrize("client", [grantry.Client, grantry.AsyncClient])
+@pytest.mark.parametrize("value", [math.nan, -1])
+@pytest.mark.parametrize("name", ["max_retries", "max_retry_wait"])
+def test_repetitions_and_pauses_are_numbers_of_at_least_0(
+    client: type[grantry.Client] | type[grantry.AsyncClient], name: str, value: float
+) -> None:
+    options: dict[str, Any] = {name: value}
+    with pytest.raises(ValueError, match=f"^{name}: "):
+        client("https://grantry.example", KEY, **options)
 
 
 @pytest.mark.parametrize("base_url", ["https://grantry.example", "http://[::1]:8080/hub/", "http://ä.example:80"])

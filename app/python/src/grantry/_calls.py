@@ -87,6 +87,10 @@ class Server:
         # A library below could quote a key that is not a header value in its error.
         if not self.key or any(not "!" <= character <= "~" for character in self.key):
             raise ValueError("key: is empty, or contains white space or a character that is not ASCII")
+        for name, value in (("max_retries", self.max_retries), ("max_retry_wait", self.max_retry_wait)):
+            # NaN would compare as neither reached nor exceeded.
+            if not value >= 0:
+                raise ValueError(f"{name}: is not a number of at least 0")
         _prefix(self.space)
 
     def request(

@@ -41,7 +41,7 @@ class Client:
         max_retry_wait: float = DEFAULT_MAX_RETRY_WAIT,
         http_client: httpx.Client | None = None,
     ) -> None:
-        """Raises ValueError for an unusable URL, key or space; the message does not contain the key.
+        """Raises ValueError for an unusable URL, key, space or number; the message does not contain the key.
 
         :param base_url: URL of the server with the path of its mount.
         :param key: API key of the back end: `gak_…`.

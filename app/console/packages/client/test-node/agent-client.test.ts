@@ -72,6 +72,11 @@ describe("requests", () => {
     expect(() => clientOf(fetch, { space: name })).toThrow(TypeError);
   });
 
+  it.each([Number.NaN, -1])("%d repetitions, or a pause of that length, are not accepted", (value) => {
+    expect(() => clientOf(fetch, { maxRetries: value })).toThrow(/^maxRetries: /);
+    expect(() => clientOf(fetch, { maxRetryWait: value })).toThrow(/^maxRetryWait: /);
+  });
+
   it("a body that is not JSON is a TypeError of the caller, and nothing is sent", async () => {
     const fetch = scripted();
     const cycle: Record<string, unknown> = {};

@@ -104,7 +104,9 @@ describe("typed errors", () => {
   it("a response that is not of the API is unexpected_response", async () => {
     const page = () => new Response("<h1>Bad gateway</h1>", { status: 502 });
     expect(await failWith(page())).toMatchObject({ code: "unexpected_response", status: 502 });
-    expect(await failWith(new Response("{"))).toMatchObject({ code: "unexpected_response", status: 200 });
+    const cut = await failWith(new Response('{"access_token":"secret'));
+    expect(cut).toMatchObject({ code: "unexpected_response", status: 200 });
+    expect(inspect(cut, { depth: 9, showHidden: true })).not.toContain("secret");
   });
 
   it("a result without the members of its type is unexpected_response, and its content is not quoted", async () => {

@@ -52,7 +52,10 @@ export class AgentClient {
   /** Throws a `TypeError` where an option is not usable. It never contains the key. */
   constructor(options: AgentClientOptions) {
     this.#transport = new Transport(options);
-    this.#policy = { maxRetries: options.maxRetries ?? 2, maxWait: options.maxRetryWait ?? 10_000 };
+    this.#policy = {
+      maxRetries: atLeastZero(options.maxRetries ?? 2, "maxRetries"),
+      maxWait: atLeastZero(options.maxRetryWait ?? 10_000, "maxRetryWait"),
+    };
     this.#space = checkedSpace(options.space);
   }
 
@@ -103,4 +106,12 @@ export class AgentClient {
 
 function namedConnection({ connection }: AgentOptions): { connection?: string } {
   return connection === undefined ? {} : { connection };
+}
+
+/** `NaN` would compare as neither reached nor exceeded. */
+function atLeastZero(value: number, name: string): number {
+  if (!(value >= 0)) {
+    throw new TypeError(`${name}: is not a number of at least 0`);
+  }
+  return value;
 }

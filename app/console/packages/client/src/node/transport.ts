@@ -79,7 +79,8 @@ async function jsonOf(
     return await response.json();
   } catch (cause) {
     if (cause instanceof SyntaxError && !signal?.aborted && !timer.aborted) {
-      throw new GrantryError("unexpected_response", { status: response.status, cause });
+      // Without the cause: its message quotes the body, which can contain an access token.
+      throw new GrantryError("unexpected_response", { status: response.status });
     }
     throw cause;
   }
