@@ -56,6 +56,8 @@ pub enum IdentityMode {
     Accounts(Arc<Accounts>),
     /// A proxy in front signs users in.
     ProxyHeader,
+    /// The application that contains this one signs users in.
+    Host,
 }
 
 impl IdentityMode {
@@ -64,6 +66,7 @@ impl IdentityMode {
         match self {
             Self::Accounts(_) => "accounts",
             Self::ProxyHeader => "proxy-header",
+            Self::Host => "host",
         }
     }
 
@@ -71,7 +74,7 @@ impl IdentityMode {
     pub(crate) fn has_log_in(&self) -> bool {
         match self {
             Self::Accounts(_) => true,
-            Self::ProxyHeader => false,
+            Self::ProxyHeader | Self::Host => false,
         }
     }
 }

@@ -20,8 +20,10 @@ pub struct Identity {
 enum SignIn {
     /// A log-in page with sessions in the store.
     Passwords(Arc<dyn PasswordVerifier>),
-    /// The host or a proxy has signed the user in before the request arrives.
-    External(Arc<dyn Authenticator>),
+    /// A proxy has signed the user in before the request arrives.
+    Proxy(Arc<dyn Authenticator>),
+    /// The host has signed the user in.
+    Host(Arc<dyn Authenticator>),
 }
 
 /// The parts that sessions are made of.
@@ -50,7 +52,7 @@ impl Identity {
         users: Arc<dyn UserDirectory>,
         authenticator: Arc<dyn Authenticator>,
     ) -> Self {
-        Self { directory, users, sign_in: SignIn::External(authenticator) }
+        Self { directory, users, sign_in: SignIn::Host(authenticator) }
     }
 
     /// The users of a configuration.
@@ -73,7 +75,7 @@ impl Identity {
                     let directory = ProxyDirectory::from_accounts(spaces, &identity.accounts).with_names(names);
                     (Arc::new(directory), headers)
                 };
-                Self::with_authenticator(directory.clone(), directory, Arc::new(headers))
+                Self { directory: directory.clone(), users: directory, sign_in: SignIn::Proxy(Arc::new(headers)) }
             }
         }
     }
@@ -86,7 +88,8 @@ impl Identity {
                 let accounts = Arc::new(accounts);
                 (IdentityMode::Accounts(accounts.clone()), accounts)
             }
-            SignIn::External(authenticator) => (IdentityMode::ProxyHeader, authenticator.clone()),
+            SignIn::Proxy(authenticator) => (IdentityMode::ProxyHeader, authenticator.clone()),
+            SignIn::Host(authenticator) => (IdentityMode::Host, authenticator.clone()),
         }
     }
 }

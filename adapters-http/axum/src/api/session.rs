@@ -40,7 +40,7 @@ pub(crate) struct Session {
     /// Display name.
     #[serde(skip_serializing_if = "Option::is_none")]
     display_name: Option<String>,
-    /// How users sign in: `accounts`, `proxy-header` or `jwt`.
+    /// How users sign in: `accounts`, `proxy-header` or `host`.
     #[schema(value_type = IdentityModeName)]
     identity_mode: &'static str,
     /// Spaces open to the user.
@@ -79,6 +79,8 @@ pub(crate) enum IdentityModeName {
     Accounts,
     /// A proxy in front signs users in.
     ProxyHeader,
+    /// The application that contains this one signs users in.
+    Host,
 }
 
 /// What a user may do in a space. Each role includes the ones before it.
@@ -154,7 +156,9 @@ async fn log_out(State(app): State<App>, headers: HeaderMap) -> Result<Response,
 fn accounts(app: &App) -> Result<&Arc<Accounts>, Problem> {
     match &app.api.identity {
         IdentityMode::Accounts(accounts) => Ok(accounts),
-        IdentityMode::ProxyHeader => Err(Problem::new(Code::NotFound).because("Users do not sign in on this server.")),
+        IdentityMode::ProxyHeader | IdentityMode::Host => {
+            Err(Problem::new(Code::NotFound).because("Users do not sign in on this server."))
+        }
     }
 }
 

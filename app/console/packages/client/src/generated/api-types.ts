@@ -377,7 +377,7 @@ export interface components {
     /** The status of a grant or former grant. */
     GrantStatus: "connected" | "needs_reauthorization" | "revoked" | "not_connected";
     /** How users sign in. */
-    IdentityMode: "accounts" | "proxy-header";
+    IdentityMode: "accounts" | "proxy-header" | "host";
     /** A failed request to the provider. */
     LastFailure: {
       /** When it was recorded. */
@@ -498,7 +498,7 @@ export interface components {
     Session: {
       /** Display name. */
       display_name?: string | null;
-      /** How users sign in: `accounts`, `proxy-header` or `jwt`. */
+      /** How users sign in: `accounts`, `proxy-header` or `host`. */
       identity_mode: components["schemas"]["IdentityMode"];
       /** Spaces open to the user. */
       spaces: components["schemas"]["SessionSpace"][];
