@@ -100,10 +100,11 @@ fn regenerate(sh: &Shell, artefact: &Artefact) -> Result<(Snapshot, Snapshot)> {
     Err(failure)
 }
 
-/// The test that compares the table also writes it.
+/// The test that compares the table also writes it. Its build is that of the other tests, with the features of the whole
+/// workspace.
 fn transitions(sh: &Shell) -> Result {
     let _update = sh.push_env("UPDATE_GENERATED", "1");
-    cmd!(sh, "cargo test --quiet --package grantry-domain transitions_table_is_current").quiet().ignore_stdout().run()?;
+    cmd!(sh, "cargo test --quiet --workspace --lib transitions_table_is_current").quiet().ignore_stdout().run()?;
     Ok(())
 }
 

@@ -60,6 +60,8 @@ enum Command {
     Docs(docs::Options),
     /// Check what must hold before a release, compared with the last one.
     ReleaseCheck(release::CheckOptions),
+    /// Prepare a release: check, set the versions, build the archives, commit and tag. Nothing leaves the machine.
+    Release(release::ReleaseOptions),
 }
 
 fn main() -> ExitCode {
@@ -86,6 +88,7 @@ fn run(command: Command) -> Result {
         Command::Codegen(options) => codegen::run(&sh, &options),
         Command::Docs(options) => docs::run(&sh, &options),
         Command::ReleaseCheck(options) => release::check(&options),
+        Command::Release(options) => release::release(&options),
     }
 }
 

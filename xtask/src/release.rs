@@ -4,11 +4,13 @@
 
 mod api_changes;
 mod base;
+mod build;
 mod changelog_file;
 mod context;
 mod manifests;
 #[cfg(test)]
 mod planted_tests;
+mod publication;
 mod report;
 mod row;
 mod rows;
@@ -24,6 +26,7 @@ use serde_json::json;
 use xshell::Shell;
 
 use self::context::Context;
+pub(crate) use self::publication::{ReleaseOptions, release};
 use self::report::Record;
 use self::row::{Cost, Finding, Outcome, Row};
 use self::rows::ROWS;
