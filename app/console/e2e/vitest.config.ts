@@ -10,8 +10,8 @@ export default defineConfig({
     // The fake server has only what the console uses.
     exclude: process.env.E2E_SITE === "fake" ? ["specs/existing-front-end.test.ts"] : [],
     environment: "node",
-    // One browser and one server at a time, for machines with few cores.
-    fileParallelism: false,
+    // A browser and a server for each. They mostly wait for each other, so more than one is useful also with two cores.
+    maxWorkers: 2,
     testTimeout: 60_000,
     hookTimeout: 120_000,
   },
