@@ -137,6 +137,17 @@ impl Limiter {
 }
 
 #[cfg(test)]
+const OPERATIONS: [Operation; 7] = [
+    Operation::Start,
+    Operation::Discovery,
+    Operation::Callback,
+    Operation::LogIn,
+    Operation::LogInNetwork,
+    Operation::Status,
+    Operation::Disconnect,
+];
+
+#[cfg(test)]
 mod tests {
     use grantry_testkit::doubles::TestClock;
 
@@ -192,16 +203,22 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_step_of_the_wall_clock_changes_no_wait() {
+        let clock = TestClock::default();
+        let limiter = limiter(&clock);
+        let (now, year) = (clock.now(), Duration::from_hours(365 * 24));
+        for operation in OPERATIONS {
+            while limiter.take("limited", operation).await.is_ok() {}
+            let refused = limiter.take("limited", operation).await;
+            for wall in [now.plus(year), now.minus(year), now] {
+                clock.step_wall(wall);
+                assert_eq!(limiter.take("limited", operation).await, refused, "{operation:?}");
+            }
+        }
+    }
+
+    #[tokio::test]
     async fn r59_the_number_of_tracked_callers_is_bounded_for_each_operation() {
-        const OPERATIONS: [Operation; 7] = [
-            Operation::Start,
-            Operation::Callback,
-            Operation::LogIn,
-            Operation::LogInNetwork,
-            Operation::Discovery,
-            Operation::Status,
-            Operation::Disconnect,
-        ];
         let clock = TestClock::default();
         let limiter = limiter(&clock);
         for operation in OPERATIONS {
@@ -226,7 +243,8 @@ mod contract {
 
     fn limiter(clock: TestClock) -> Ready<LimiterBackend> {
         let read: Arc<dyn Clock> = Arc::new(clock.clone());
-        ready(LimiterBackend { limiter: Arc::new(MemoryRateLimiter::new(RateLimits::default(), &read)), clock })
+        let limiter = Arc::new(MemoryRateLimiter::new(RateLimits::default(), &read));
+        ready(LimiterBackend { limiter, clock, limited: OPERATIONS.into() })
     }
 
     grantry_testkit::rate_limiter_contract!(limiter);

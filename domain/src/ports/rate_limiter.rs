@@ -24,15 +24,16 @@ pub enum Operation {
     Disconnect,
 }
 
-/// Counts operations per caller.
+/// Counts each operation of each caller apart. An implementation may leave operations without a limit.
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait RateLimiter: Send + Sync {
-    /// Counts one operation, or returns how long to wait. `who` is a user, an address or a user name, with a prefix for
-    /// its kind.
+    /// Counts one operation, or refuses it. The first one of a caller is allowed. A refused operation is not counted: it does not
+    /// prolong the wait. `who` is a user, an address or a user name, with a prefix for its kind.
     async fn take(&self, who: &str, operation: Operation) -> Result<(), Limited>;
 
-    /// The last operation of a caller succeeded. A limiter may count it less than one that failed.
+    /// The last operation of a caller succeeded. A limiter may count it less than one that failed, and never more. Without a
+    /// counted operation this has no effect.
     async fn succeeded(&self, who: &str, operation: Operation);
 }
 
@@ -40,6 +41,6 @@ pub trait RateLimiter: Send + Sync {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("too many requests; try again in {} s", retry_after.as_secs())]
 pub struct Limited {
-    /// When the next operation is allowed.
+    /// The time after which the next operation is allowed, above zero.
     pub retry_after: Duration,
 }

@@ -248,6 +248,11 @@ macro_rules! store_contract {
     };
 }
 
+/// Whether a rule rejects an implementation, by a panic. For a test that shows that a suite rejects a broken one.
+pub async fn rejects(rule: impl Future<Output = ()> + Send + 'static) -> bool {
+    tokio::spawn(rule).await.is_err_and(|ended| ended.is_panic())
+}
+
 /// Expands to one test for each rule of a port. `@sync` is for rules and factories that are not asynchronous, `@pure` for rules
 /// that are not, and `@clock` for factories that take a clock.
 #[doc(hidden)]
