@@ -10,7 +10,7 @@ use crate::identity::{Role, SpaceId, UserId};
 pub struct Membership {
     /// Whether the space exists.
     pub space_exists: bool,
-    /// The user's status at the host.
+    /// The user's status at the host, the same for every space.
     pub user: UserStatus,
     /// The user's role there; `None` if the space is closed to the user.
     pub role: Option<Role>,
@@ -62,7 +62,8 @@ pub trait Directory: Send + Sync {
     /// Space, user and role at one instant.
     async fn membership(&self, user: &UserId, space: &SpaceId) -> Result<Membership, DirectoryError>;
 
-    /// The users of the host, for administrators. The default lists none and reports that.
+    /// The users of the host, for administrators: each once, without those that were removed. If the host does not respond, the
+    /// result is an error or a listing that is not complete. The default lists none and reports that.
     async fn users(&self) -> Result<UserListing, DirectoryError> {
         Ok(UserListing::default())
     }

@@ -39,7 +39,8 @@ macro_rules! directory_contract {
             a_stranger_is_allowed_nothing,
             listed_users_are_unique_and_have_the_status_of_their_membership,
             a_complete_listing_contains_the_member,
-            an_unavailable_directory_returns_errors,
+            an_unavailable_directory_returns_no_membership,
+            an_unavailable_directory_returns_no_complete_listing,
         }
     };
 }
@@ -109,9 +110,142 @@ pub async fn a_complete_listing_contains_the_member(backend: DirectoryBackend) {
 }
 
 /// No membership is invented: the use cases deny access, and end no grant.
-pub async fn an_unavailable_directory_returns_errors(backend: DirectoryBackend) {
+pub async fn an_unavailable_directory_returns_no_membership(backend: DirectoryBackend) {
     let Some(make_unavailable) = &backend.make_unavailable else { return };
     make_unavailable();
-    assert_eq!(backend.directory.membership(&backend.member, &backend.open).await, Err(DirectoryError));
-    assert_eq!(backend.directory.users().await, Err(DirectoryError));
+    for user in [&backend.member, &backend.stranger] {
+        assert_eq!(backend.directory.membership(user, &backend.open).await, Err(DirectoryError), "{user}");
+    }
+}
+
+/// A complete listing states that the host has no other users. An error is allowed, and so is the default implementation.
+pub async fn an_unavailable_directory_returns_no_complete_listing(backend: DirectoryBackend) {
+    let Some(make_unavailable) = &backend.make_unavailable else { return };
+    make_unavailable();
+    let listing = backend.directory.users().await;
+    assert!(!listing.as_ref().is_ok_and(|listing| listing.complete), "{listing:?}");
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::{Ready, ready};
+
+    use async_trait::async_trait;
+    use grantry_domain::ports::{Membership, UserListing};
+
+    use super::*;
+    use crate::contract::rejects;
+    use crate::doubles::{TestDirectory, fixtures};
+
+    /// What is wrong with a directory.
+    #[derive(Clone, Copy)]
+    enum Flaw {
+        InventsMemberships,
+        InventsListings,
+        ListsTwice,
+        ListsDisabledAsActive,
+        OmitsTheMember,
+        DependsOnTheSpace,
+    }
+
+    struct Flawed(Arc<TestDirectory>, Flaw);
+
+    #[async_trait]
+    impl Directory for Flawed {
+        async fn membership(&self, user: &UserId, space: &SpaceId) -> Result<Membership, DirectoryError> {
+            let found = self.0.membership(user, space).await;
+            match self.1 {
+                Flaw::InventsMemberships => {
+                    Ok(found.unwrap_or(Membership { space_exists: true, user: UserStatus::Unknown, role: None }))
+                }
+                Flaw::DependsOnTheSpace => found.map(|found| Membership {
+                    user: if found.space_exists { found.user } else { UserStatus::Unknown },
+                    ..found
+                }),
+                Flaw::InventsListings | Flaw::ListsTwice | Flaw::ListsDisabledAsActive | Flaw::OmitsTheMember => found,
+            }
+        }
+
+        async fn users(&self) -> Result<UserListing, DirectoryError> {
+            let listing = self.0.users().await;
+            match self.1 {
+                Flaw::InventsListings => Ok(listing.unwrap_or(UserListing { users: Vec::new(), complete: true })),
+                Flaw::ListsTwice => listing.map(|mut listing| {
+                    listing.users.extend(listing.users.clone());
+                    listing
+                }),
+                Flaw::ListsDisabledAsActive => listing.map(|mut listing| {
+                    listing.users.iter_mut().for_each(|user| user.disabled = false);
+                    listing
+                }),
+                Flaw::OmitsTheMember => listing.map(|mut listing| {
+                    listing.users.retain(|user| user.disabled);
+                    listing
+                }),
+                Flaw::InventsMemberships | Flaw::DependsOnTheSpace => listing,
+            }
+        }
+    }
+
+    /// A directory that lists no users.
+    struct Unlisted(Arc<TestDirectory>);
+
+    #[async_trait]
+    impl Directory for Unlisted {
+        async fn membership(&self, user: &UserId, space: &SpaceId) -> Result<Membership, DirectoryError> {
+            self.0.membership(user, space).await
+        }
+    }
+
+    fn backend(of: impl FnOnce(Arc<TestDirectory>) -> Arc<dyn Directory>) -> DirectoryBackend {
+        let directory = Arc::new(TestDirectory::default());
+        let (member, stranger) = (fixtures::user("u_alice"), fixtures::user("u_eve"));
+        let [open, closed, absent] = ["default", "marketing", "gone"].map(fixtures::space);
+        directory.set_role(&member, &open, Role::Editor);
+        directory.set_role(&fixtures::user("u_bob"), &closed, Role::Viewer);
+        directory.set_user(&fixtures::user("u_bob"), UserStatus::Disabled);
+        let failing = directory.clone();
+        DirectoryBackend {
+            directory: of(directory),
+            member,
+            open,
+            role: Role::Editor,
+            closed,
+            absent,
+            stranger,
+            make_unavailable: Some(Box::new(move || failing.set_unavailable(true))),
+        }
+    }
+
+    mod of_the_double {
+        use super::*;
+
+        fn directory() -> Ready<DirectoryBackend> {
+            ready(backend(|directory| directory))
+        }
+
+        crate::directory_contract!(directory);
+    }
+
+    mod with_the_default_listing {
+        use super::*;
+
+        fn directory() -> Ready<DirectoryBackend> {
+            ready(backend(|directory| Arc::new(Unlisted(directory))))
+        }
+
+        crate::directory_contract!(directory);
+    }
+
+    #[tokio::test]
+    async fn a_directory_that_invents_or_omits_is_rejected() {
+        let flawed = |flaw| backend(move |directory| Arc::new(Flawed(directory, flaw)));
+        assert!(rejects(an_unavailable_directory_returns_no_membership(flawed(Flaw::InventsMemberships))).await);
+        assert!(rejects(an_unavailable_directory_returns_no_complete_listing(flawed(Flaw::InventsListings))).await);
+        assert!(rejects(a_complete_listing_contains_the_member(flawed(Flaw::OmitsTheMember))).await);
+        assert!(rejects(the_status_of_a_user_does_not_depend_on_the_space(flawed(Flaw::DependsOnTheSpace))).await);
+        for flaw in [Flaw::ListsTwice, Flaw::ListsDisabledAsActive] {
+            assert!(rejects(listed_users_are_unique_and_have_the_status_of_their_membership(flawed(flaw))).await);
+        }
+    }
 }

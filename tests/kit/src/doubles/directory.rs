@@ -95,35 +95,3 @@ impl Directory for TestDirectory {
         Ok(UserListing { users: users.collect(), complete: true })
     }
 }
-
-#[cfg(all(test, feature = "contract"))]
-mod contract {
-    use std::future::{Ready, ready};
-    use std::sync::Arc;
-
-    use super::*;
-    use crate::contract::directory::DirectoryBackend;
-    use crate::doubles::fixtures;
-
-    fn directory() -> Ready<DirectoryBackend> {
-        let directory = Arc::new(TestDirectory::default());
-        let (member, stranger) = (fixtures::user("u_alice"), fixtures::user("u_eve"));
-        let [open, closed, absent] = ["default", "marketing", "gone"].map(fixtures::space);
-        directory.set_role(&member, &open, Role::Editor);
-        directory.set_role(&fixtures::user("u_bob"), &closed, Role::Viewer);
-        directory.set_user(&fixtures::user("u_bob"), UserStatus::Disabled);
-        let failing = directory.clone();
-        ready(DirectoryBackend {
-            directory,
-            member,
-            open,
-            role: Role::Editor,
-            closed,
-            absent,
-            stranger,
-            make_unavailable: Some(Box::new(move || failing.set_unavailable(true))),
-        })
-    }
-
-    crate::directory_contract!(directory);
-}
