@@ -98,8 +98,9 @@ pub enum RevocationResponse {
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait AuthorizationServer: Send + Sync {
-    /// Resolves the endpoints of a provider: configured, or discovered from the issuer and validated (RFC 8414). The
-    /// redirect URI and the settings text become part of the snapshot.
+    /// Resolves the endpoints of a provider: configured, or discovered from the issuer and validated (RFC 8414). Metadata of
+    /// another issuer is [`ProviderErrorKind::BadMetadata`](super::ProviderErrorKind::BadMetadata). The redirect URI and the
+    /// settings text become part of the snapshot.
     async fn resolve(
         &self,
         settings: &ProviderSettings,
@@ -142,7 +143,7 @@ pub trait AuthorizationServer: Send + Sync {
         kind: TokenKind,
     ) -> Result<RevocationResponse, ProviderError>;
 
-    /// The tokens to revoke at this provider, in order.
+    /// The tokens to revoke at this provider, in order, each kind at most once.
     fn revocation_order(&self, provider: &ProviderSnapshot) -> Vec<TokenKind>;
 
     /// Requests a token for the client itself (RFC 6749 §4.4).
@@ -154,8 +155,9 @@ pub trait AuthorizationServer: Send + Sync {
     ) -> Result<TokenResponse, ProviderError>;
 
     /// The account that consented: from a validated ID token, else from the userinfo endpoint. The account is a label, so what
-    /// cannot be read or verified gives no account and an anomaly. An error means that the tokens are not those of this
-    /// consent: the ID token belongs to another issuer, client or request, has expired, or has a wrong signature.
+    /// cannot be read or verified gives no account. For an ID token it also gives an anomaly; userinfo may be refused, because
+    /// some providers require the scope `openid` for it. An error means that the tokens are not those of this consent: the ID
+    /// token belongs to another issuer, client or request, has expired, or has a wrong signature.
     async fn identify(
         &self,
         provider: &ProviderSnapshot,

@@ -9,7 +9,7 @@ use grantry_domain::ports::{
     ApiQuery, ApiRequest, AuthorizationRequest, AuthorizationServer as _, ClientCredentials, Clock, Lifetime,
     ProviderErrorKind, ProviderProfiles as _, ResourceServer as _, RevocationResponse, TokenKind,
 };
-use grantry_domain::provider::{ProviderSnapshot, Scopes};
+use grantry_domain::provider::{ProviderSettings, ProviderSnapshot, Scopes};
 use grantry_domain::secret::Secret;
 use grantry_domain::time::Timestamp;
 use grantry_provider_oauth2::{ApiCaller, EgressPolicy, Oauth2Server, ProfileOptions, Profiles};
@@ -59,13 +59,21 @@ impl TestServer {
 
     /// The provider as a flow would freeze it.
     async fn provider(&self, config: &str) -> ProviderSnapshot {
+        let settings = self.settings(config);
+        self.server.resolve(&settings, REDIRECT_URI, &self.text_of(config)).await.unwrap()
+    }
+
+    fn settings(&self, config: &str) -> ProviderSettings {
         let config = ConnectorConfig {
             profile: ProfileId::new(".oauth2").unwrap(),
-            settings: config.replace('$', self.mock.base_url()),
+            settings: self.text_of(config),
             client_id: Some("demo".to_owned()),
         };
-        let settings = self.profiles.settings(&config).unwrap();
-        self.server.resolve(&settings, REDIRECT_URI, &config.settings).await.unwrap()
+        self.profiles.settings(&config).unwrap()
+    }
+
+    fn text_of(&self, config: &str) -> String {
+        config.replace('$', self.mock.base_url())
     }
 
     async fn code(&self, provider: &ProviderSnapshot, scopes: &[&str], nonce: Option<&str>) -> Secret {
@@ -207,19 +215,61 @@ async fn r43_the_api_is_called_below_its_base_url_with_the_token() {
 mod contract {
     use async_trait::async_trait;
     use grantry_domain::ports::AuthorizationServer;
-    use grantry_testkit::contract::authorization_server::{AuthorizationServerBackend, Lost};
+    use grantry_domain::provider::Account;
+    use grantry_testkit::contract::authorization_server::{AuthorizationServerBackend, Consent, Lost};
 
     use super::*;
 
+    /// Settings of a connector to the mock provider.
+    #[derive(Clone, Copy)]
+    struct Connector {
+        config: &'static str,
+        scopes: &'static [&'static str],
+        nonce: Option<&'static str>,
+        revocable: &'static [TokenKind],
+    }
+
+    const CONFIGURED: Connector = Connector {
+        config: BY_HAND,
+        scopes: &["files.read"],
+        nonce: None,
+        revocable: &[TokenKind::Refresh, TokenKind::Access],
+    };
+    const DISCOVERED: Connector = Connector {
+        config: r#"{"issuer":"$","scope":"openid","baseUrl":"$/api"}"#,
+        scopes: &["openid", "files.read"],
+        nonce: Some("nonce-1"),
+        ..CONFIGURED
+    };
+    const WITHOUT_REVOCATION: Connector = Connector {
+        config: r#"{"authorizationUrl":"$/authorize","tokenUrl":"$/token","userinfoUrl":"$/userinfo","baseUrl":"$/api"}"#,
+        revocable: &[],
+        ..CONFIGURED
+    };
+
     struct Backend {
         test: TestServer,
+        connector: Connector,
+        settings: ProviderSettings,
         provider: ProviderSnapshot,
+    }
+
+    impl Backend {
+        async fn new(connector: Connector) -> Self {
+            let test = TestServer::new().await;
+            let (settings, provider) = (test.settings(connector.config), test.provider(connector.config).await);
+            Self { test, connector, settings, provider }
+        }
     }
 
     #[async_trait]
     impl AuthorizationServerBackend for Backend {
         fn server(&self) -> &dyn AuthorizationServer {
             &self.test.server
+        }
+
+        fn settings(&self) -> &ProviderSettings {
+            &self.settings
         }
 
         fn provider(&self) -> &ProviderSnapshot {
@@ -230,8 +280,10 @@ mod contract {
             &self.test.client
         }
 
-        async fn consent(&self) -> (Secret, Secret) {
-            (self.test.code(&self.provider, &["files.read"], None).await, Secret::from_text(VERIFIER))
+        async fn consent(&self) -> Consent {
+            let Connector { scopes, nonce, .. } = self.connector;
+            let code = self.test.code(&self.provider, scopes, nonce).await;
+            Consent { code, verifier: Secret::from_text(VERIFIER), nonce: nonce.map(str::to_owned) }
         }
 
         fn lose_next(&self, lost: Lost) {
@@ -245,13 +297,63 @@ mod contract {
         fn token_requests(&self) -> usize {
             self.test.mock.ledger().at(Endpoint::Token).len()
         }
+
+        fn requested_scopes(&self) -> Option<Scopes> {
+            let ledger = self.test.mock.ledger();
+            ledger.at(Endpoint::Token).last()?.param("scope").map(|scope| Scopes::new(scope.split(' ')))
+        }
+
+        fn revocable(&self) -> &[TokenKind] {
+            self.connector.revocable
+        }
+
+        fn account(&self) -> Option<Account> {
+            Some(Account { subject: "sub-alice".to_owned(), label: "alice@example.test".to_owned() })
+        }
+
+        fn break_identity(&self) -> bool {
+            for endpoint in [Endpoint::Jwks, Endpoint::Userinfo] {
+                self.test.mock.faults().always(endpoint, Fault::not_json());
+            }
+            true
+        }
+
+        fn break_metadata(&self) -> Option<ProviderSettings> {
+            // A connector of an issuer has read the metadata before.
+            let is_read = self.settings.issuer.is_some();
+            let fault = Fault::written("issuer", "\"https://other.example\"");
+            self.test.mock.faults().always(Endpoint::Metadata, fault);
+            (!is_read).then(|| self.test.settings(DISCOVERED.config))
+        }
     }
 
-    async fn backend() -> Backend {
-        let test = TestServer::new().await;
-        let provider = test.provider(BY_HAND).await;
-        Backend { test, provider }
+    mod configured {
+        use super::*;
+
+        async fn backend() -> Backend {
+            Backend::new(CONFIGURED).await
+        }
+
+        grantry_testkit::authorization_server_contract!(backend);
     }
 
-    grantry_testkit::authorization_server_contract!(backend);
+    mod discovered {
+        use super::*;
+
+        async fn backend() -> Backend {
+            Backend::new(DISCOVERED).await
+        }
+
+        grantry_testkit::authorization_server_contract!(backend);
+    }
+
+    mod without_revocation {
+        use super::*;
+
+        async fn backend() -> Backend {
+            Backend::new(WITHOUT_REVOCATION).await
+        }
+
+        grantry_testkit::authorization_server_contract!(backend);
+    }
 }

@@ -11,6 +11,7 @@ use grantry_domain::ports::{
 };
 use grantry_domain::provider::{Account, Endpoints, ProviderSettings, ProviderSnapshot, Scopes};
 use grantry_domain::secret::Secret;
+use url::form_urlencoded::Serializer;
 
 use super::locked;
 use crate::provider::Gate;
@@ -205,7 +206,7 @@ impl ScriptedAuthorizationServer {
         }
     }
 
-    fn next_tokens(&self, operation: Operation) -> Result<TokenResponse, ProviderError> {
+    pub(super) fn next_tokens(&self, operation: Operation) -> Result<TokenResponse, ProviderError> {
         let mut script = locked(&self.0);
         if let Some(response) = script.tokens.get_mut(&operation).and_then(VecDeque::pop_front) {
             return response.map_err(ProviderError::from);
@@ -223,6 +224,31 @@ fn text(secret: &Secret) -> String {
 
 fn secret_of(client: &ClientCredentials) -> Option<String> {
     client.secret.as_ref().map(text)
+}
+
+/// The authorization URL (RFC 6749 §4.1.1, RFC 7636 §4.3).
+fn url_of(provider: &ProviderSnapshot, request: &AuthorizationRequest) -> String {
+    let (endpoint, state) = (&provider.endpoints.authorization, text(&request.state));
+    let scope = request.scopes.to_record();
+    let mut query = Serializer::new(String::new());
+    query.extend_pairs([
+        ("state", state.as_str()),
+        ("response_type", "code"),
+        ("client_id", &provider.client_id),
+        ("redirect_uri", &provider.redirect_uri),
+        ("code_challenge", &request.code_challenge),
+        ("code_challenge_method", "S256"),
+    ]);
+    let optional = [
+        ("scope", (!scope.is_empty()).then_some(scope.as_str())),
+        ("nonce", request.nonce.as_deref()),
+        ("login_hint", request.login_hint.as_deref()),
+        ("prompt", request.select_account.then_some("select_account")),
+    ];
+    for (name, value) in optional {
+        query.extend_pairs(value.map(|value| (name, value)));
+    }
+    format!("{endpoint}?{}", query.finish())
 }
 
 #[async_trait]
@@ -263,11 +289,10 @@ impl AuthorizationServer for ScriptedAuthorizationServer {
         _client: &ClientCredentials,
         request: AuthorizationRequest,
     ) -> Result<Secret, ProviderError> {
-        let (endpoint, state) = (provider.endpoints.authorization.clone(), text(&request.state));
-        let url = format!("{endpoint}?state={state}&code_challenge={}", request.code_challenge);
+        let url = url_of(provider, &request);
         self.called(Call::AuthorizationUrl {
-            endpoint,
-            state,
+            endpoint: provider.endpoints.authorization.clone(),
+            state: text(&request.state),
             code_challenge: request.code_challenge,
             scopes: request.scopes,
             nonce: request.nonce,

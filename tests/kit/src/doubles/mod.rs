@@ -51,6 +51,6 @@ pub use self::urls::TestUrls;
 pub use self::vault::PlainVault;
 
 /// Locks a mutex, also if a thread panicked while it held the lock.
-fn locked<T>(mutex: &std::sync::Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+pub(crate) fn locked<T>(mutex: &std::sync::Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }

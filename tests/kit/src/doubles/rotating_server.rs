@@ -55,7 +55,7 @@ struct Records {
     counts: HashMap<Operation, usize>,
     codes: Vec<String>,
     reused: usize,
-    /// The family that tokens were issued to last.
+    /// The family that tokens were issued to last; `None` after a token of the client.
     last: Option<usize>,
 }
 
@@ -90,8 +90,8 @@ impl RotatingAuthorizationServer {
         Self { scripted: ScriptedAuthorizationServer::default(), records: Mutex::new(records) }
     }
 
-    /// The next request of an operation fails, after the failures that are queued already. Applies to exchange, refresh and
-    /// revocation.
+    /// The next request of an operation fails, after the failures that are queued already. Applies to exchange, refresh,
+    /// revocation and client credentials.
     pub fn fail_next(&self, operation: Operation, fault: ProviderFault) {
         locked(&self.records).faults.entry(operation).or_default().push_back(fault);
     }
@@ -275,11 +275,15 @@ impl AuthorizationServer for RotatingAuthorizationServer {
 
     async fn client_credentials(
         &self,
-        provider: &ProviderSnapshot,
-        client: &ClientCredentials,
-        scopes: &Scopes,
+        _provider: &ProviderSnapshot,
+        _client: &ClientCredentials,
+        _scopes: &Scopes,
     ) -> Result<TokenResponse, ProviderError> {
-        self.scripted.client_credentials(provider, client, scopes).await
+        self.request(Operation::ClientCredentials, |records| {
+            records.last = None;
+            self.scripted.next_tokens(Operation::ClientCredentials)
+        })
+        .await
     }
 
     async fn identify(
@@ -298,54 +302,6 @@ impl AuthorizationServer for RotatingAuthorizationServer {
     }
 }
 
-#[cfg(all(test, feature = "contract"))]
-mod contract {
-    use std::future::{Ready, ready};
-
-    use super::tests::Client;
-    use super::*;
-    use crate::contract::authorization_server::{AuthorizationServerBackend, Lost};
-
-    struct Strict(Client, ClientCredentials);
-
-    #[async_trait]
-    impl AuthorizationServerBackend for Strict {
-        fn server(&self) -> &dyn AuthorizationServer {
-            &self.0.0
-        }
-
-        fn provider(&self) -> &ProviderSnapshot {
-            &self.0.1
-        }
-
-        fn credentials(&self) -> &ClientCredentials {
-            &self.1
-        }
-
-        async fn consent(&self) -> (Secret, Secret) {
-            (Secret::from_text("alice#0"), Secret::from_text("verifier"))
-        }
-
-        fn lose_next(&self, lost: Lost) {
-            let fault = match lost {
-                Lost::Request => ProviderFault::RequestLost,
-                Lost::Response => ProviderFault::ResponseLost,
-            };
-            self.0.0.fail_next(Operation::Refresh, fault);
-        }
-
-        fn token_requests(&self) -> usize {
-            self.0.0.count(Operation::Exchange) + self.0.0.count(Operation::Refresh)
-        }
-    }
-
-    fn strict() -> Ready<Strict> {
-        ready(Strict(Client::new(Reuse::Strict), ClientCredentials { secret: None, user: None }))
-    }
-
-    crate::authorization_server_contract!(strict);
-}
-
 #[cfg(test)]
 mod tests {
     use grantry_domain::connector::ProfileId;
@@ -353,10 +309,10 @@ mod tests {
 
     use super::*;
 
-    pub(super) struct Client(pub(super) RotatingAuthorizationServer, pub(super) ProviderSnapshot);
+    struct Client(RotatingAuthorizationServer, ProviderSnapshot);
 
     impl Client {
-        pub(super) fn new(reuse: Reuse) -> Self {
+        fn new(reuse: Reuse) -> Self {
             let provider = ProviderSnapshot {
                 profile: ProfileId::new(".example").unwrap(),
                 issuer: None,
