@@ -14,7 +14,8 @@ pub struct HttpRequest {
     pub url: String,
     /// Header fields without secrets.
     pub headers: HeaderMap,
-    /// The `Authorization` field, which the transport marks as sensitive.
+    /// The `Authorization` field, which the transport marks as sensitive. With a value that is no header field, the request is
+    /// [`TransportError::NotSent`].
     pub authorization: Option<Secret>,
     /// Body.
     pub body: Option<Secret>,
@@ -35,8 +36,8 @@ pub struct HttpResponse {
     pub body: Zeroizing<Vec<u8>>,
 }
 
-/// Sends requests. Implementations never retry, never follow redirects, and apply the egress policy to the address they
-/// connect to.
+/// Sends requests. Implementations never retry, never follow redirects, keep no cookies, limit the time of a request, and apply
+/// the egress policy to the address they connect to.
 #[async_trait]
 pub trait HttpTransport: Send + Sync {
     /// Sends one request and reads the complete response.

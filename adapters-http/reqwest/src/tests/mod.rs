@@ -1,6 +1,7 @@
 //! The transport over real loopback sockets.
 
 mod addresses;
+mod contract;
 mod encryption;
 mod environment;
 mod limits;

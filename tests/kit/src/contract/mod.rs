@@ -1,5 +1,6 @@
-//! Contracts of ports, as tests. Those of a vault, a rate limiter, an event sink, a directory, an authorization server and a
-//! resource server are in the modules of these names. The rest is the contract of a store.
+//! Contracts of ports, as tests. Those of a vault, a rate limiter, an event sink, a directory, an authorization server, a
+//! resource server and, with the feature `transport`, an HTTP transport are in the modules of these names. The rest is the
+//! contract of a store.
 //!
 //! Every implementation of [`Store`](grantry_domain::ports::Store) runs them with
 //! [`store_contract!`](crate::store_contract), and is compared with the reference store by [`differential`]. Outside semantic
@@ -74,6 +75,8 @@ mod differential;
 pub mod directory;
 pub mod event_sink;
 pub mod flows;
+#[cfg(feature = "transport")]
+pub mod http_transport;
 pub mod leases;
 pub mod outbox;
 pub mod queries;
@@ -254,7 +257,7 @@ pub async fn rejects(rule: impl Future<Output = ()> + Send + 'static) -> bool {
 }
 
 /// Expands to one test for each rule of a port. `@sync` is for rules and factories that are not asynchronous, `@pure` for rules
-/// that are not, and `@clock` for factories that take a clock.
+/// that are not, `@clock` for factories that take a clock, and `@factory` for rules that call the factory.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! port_rules {
@@ -279,6 +282,14 @@ macro_rules! port_rules {
             #[tokio::test]
             async fn $rule() {
                 $crate::contract::$module::$rule($factory($crate::doubles::TestClock::default()).await).await;
+            }
+        )*
+    };
+    (@factory $module:ident $factory:path; $($rule:ident,)*) => {
+        $(
+            #[tokio::test]
+            async fn $rule() {
+                $crate::contract::$module::$rule($factory).await;
             }
         )*
     };
