@@ -48,12 +48,10 @@ impl Sent {
     }
 }
 
-type Step = Result<(u16, Vec<(&'static str, String)>, Vec<u8>), TransportError>;
-
 /// The transport. A request without a scripted response fails the test.
 #[derive(Default)]
 pub(crate) struct FakeTransport {
-    responses: Mutex<VecDeque<Step>>,
+    responses: Mutex<VecDeque<Result<HttpResponse, TransportError>>>,
     sent: Mutex<Vec<Sent>>,
 }
 
@@ -63,13 +61,16 @@ impl FakeTransport {
     }
 
     pub(crate) fn respond_with(&self, status: u16, headers: &[(&'static str, &str)], body: impl Into<Vec<u8>>) -> &Self {
-        let headers = headers.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
-        self.responses.lock().unwrap().push_back(Ok((status, headers, body.into())));
-        self
+        let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
+        self.queue(Ok(response(status, &headers, body.into())))
     }
 
     pub(crate) fn fail(&self, error: TransportError) -> &Self {
-        self.responses.lock().unwrap().push_back(Err(error));
+        self.queue(Err(error))
+    }
+
+    pub(crate) fn queue(&self, response: Result<HttpResponse, TransportError>) -> &Self {
+        self.responses.lock().unwrap().push_back(response);
         self
     }
 
@@ -105,8 +106,7 @@ impl HttpTransport for FakeTransport {
             body: request.body.as_ref().map(text).unwrap_or_default(),
             share: request.share,
         });
-        let step = self.responses.lock().unwrap().pop_front().expect("no request was expected");
-        step.map(|(status, headers, body)| response(status, &headers, body))
+        self.responses.lock().unwrap().pop_front().expect("no request was expected")
     }
 }
 

@@ -22,13 +22,31 @@ impl Default for ApiQuery {
     }
 }
 
-/// A request to the API. The adapter adds the token and refuses headers that the caller must not set.
+/// Header fields of a connection (RFC 9110 §7.6.1), in lower case. They are passed on in neither direction.
+pub const HOP_BY_HOP_FIELDS: [&str; 10] = [
+    "connection",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-authentication-info",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+
+/// Further header fields that a caller must not set, in lower case: the adapter, the HTTP client or the browser sets them.
+pub const RESERVED_FIELDS: [&str; 7] =
+    ["authorization", "content-length", "cookie", "cookie2", "expect", "host", "set-cookie"];
+
+/// A request to the API. The adapter adds the token.
 pub struct ApiRequest {
-    /// HTTP method.
+    /// HTTP method: `GET`, `HEAD`, `POST`, `PUT`, `PATCH`, `DELETE` or `OPTIONS`. Others are refused.
     pub method: String,
     /// Absolute URL, already joined to the connector's base URL and within its destination.
     pub url: String,
-    /// Headers set by the caller.
+    /// Headers set by the caller. [`HOP_BY_HOP_FIELDS`], [`RESERVED_FIELDS`] and what is no header field are refused.
     pub headers: Vec<(String, String)>,
     /// Body.
     pub body: Option<Vec<u8>>,
@@ -40,7 +58,7 @@ pub struct ApiRequest {
 pub struct ApiResponse {
     /// HTTP status.
     pub status: u16,
-    /// Headers without hop-by-hop fields and cookies. A value is any bytes (RFC 9110 §5.5).
+    /// Headers without [`HOP_BY_HOP_FIELDS`], those that `Connection` names, and cookies. A value is any bytes (RFC 9110 §5.5).
     pub headers: Vec<(String, Vec<u8>)>,
     /// Body, within the limit.
     pub body: Vec<u8>,
@@ -51,10 +69,11 @@ pub struct ApiResponse {
 #[async_trait]
 pub trait ResourceServer: Send + Sync {
     /// Checks a caller's path and query and joins them to the base URL; the result stays below it. The path may contain a
-    /// query, which comes first. Percent escapes of the caller are kept.
+    /// query, which comes first. Percent escapes of the caller are kept. Refused are dot segments, also with an escaped dot or
+    /// slash, and backslashes of a path, and fragments and control characters of both.
     fn join(&self, base_url: &str, path: &str, query: &ApiQuery) -> Result<(String, Origin), ApiRequestRefused>;
 
-    /// Sends a request with the bearer token (RFC 6750 §2.1). No redirects, no retries.
+    /// Sends a request with the bearer token (RFC 6750 §2.1). No redirects, no retries. A refused request is not sent.
     async fn send(&self, request: &ApiRequest, token: &Secret) -> Result<ApiResponse, ApiError>;
 }
 
@@ -62,7 +81,7 @@ pub trait ResourceServer: Send + Sync {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("{field}: {problem}")]
 pub struct ApiRequestRefused {
-    /// The field, such as `params.path`.
+    /// The field: `params.path`, `params.query`, `params.method`, `params.headers`, `params.body` or `config.baseUrl`.
     pub field: &'static str,
     /// What is wrong.
     pub problem: &'static str,

@@ -1,27 +1,10 @@
 //! The header fields that are passed on in requests and responses.
 
-use grantry_domain::ports::ApiRequestRefused;
+use grantry_domain::ports::{ApiRequestRefused, HOP_BY_HOP_FIELDS, RESERVED_FIELDS};
 use http::header::{CONNECTION, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::server::AGENT;
-
-/// Fields of the connection (RFC 9110 §7.6.1).
-const HOP_BY_HOP: &[&str] = &[
-    "connection",
-    "keep-alive",
-    "proxy-authenticate",
-    "proxy-authentication-info",
-    "proxy-authorization",
-    "proxy-connection",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-];
-
-/// Fields that a caller must not set: this adapter, the HTTP client or the browser sets them.
-const RESERVED_FIELDS: &[&str] = &["authorization", "content-length", "cookie", "cookie2", "expect", "host", "set-cookie"];
 
 /// Maximum number of fields in a request.
 const MAX_FIELDS: usize = 64;
@@ -36,7 +19,7 @@ pub(super) fn request_headers(fields: &[(String, String)]) -> Result<HeaderMap, 
     for (name, value) in fields {
         let name = HeaderName::try_from(name).map_err(|_| refused("contains a field with an invalid name"))?;
         let value = HeaderValue::try_from(value).map_err(|_| refused("contains a field with an invalid value"))?;
-        if HOP_BY_HOP.contains(&name.as_str()) || RESERVED_FIELDS.contains(&name.as_str()) {
+        if HOP_BY_HOP_FIELDS.contains(&name.as_str()) || RESERVED_FIELDS.contains(&name.as_str()) {
             return Err(refused("contains a field that a caller must not set"));
         }
         headers.append(name, value);
@@ -53,8 +36,9 @@ pub(super) fn response_headers(headers: &HeaderMap) -> Vec<(String, Vec<u8>)> {
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(',').map(|name| name.trim().to_ascii_lowercase()))
         .collect();
-    let passes =
-        |name: &str| !HOP_BY_HOP.contains(&name) && !name.starts_with("set-cookie") && !named.iter().any(|hop| hop == name);
+    let passes = |name: &str| {
+        !HOP_BY_HOP_FIELDS.contains(&name) && !name.starts_with("set-cookie") && !named.iter().any(|hop| hop == name)
+    };
     headers
         .iter()
         .filter(|(name, _)| passes(name.as_str()))

@@ -330,24 +330,33 @@ mod contract {
 
     use grantry_testkit::contract::resource_server::ResourceBackend;
     use grantry_testkit::doubles::SentRequest;
+    use http::{HeaderMap, HeaderName, StatusCode};
+    use zeroize::Zeroizing;
 
     use super::*;
+    use crate::HttpResponse;
 
     fn server() -> Ready<ResourceBackend> {
         let (transport, caller) = caller();
         let scripted = Arc::clone(&transport);
         let received = move || {
+            let field = |(name, value): (&HeaderName, &HeaderValue)| (name.to_string(), value.to_str().unwrap().to_owned());
             let requests = transport.sent().into_iter().map(|sent| SentRequest {
                 method: sent.method,
                 url: sent.url,
-                headers: Vec::new(),
+                headers: sent.headers.iter().map(field).collect(),
                 body: Some(sent.body.into_bytes()),
                 token: sent.authorization.unwrap().strip_prefix("Bearer ").unwrap().to_owned(),
             });
             requests.collect::<Vec<_>>()
         };
-        let respond = move |status| {
-            scripted.respond(status, "{}");
+        let respond = move |response: ApiResponse| {
+            let field = |(name, value): &(String, Vec<u8>)| (name.parse().unwrap(), HeaderValue::from_bytes(value).unwrap());
+            scripted.queue(Ok(HttpResponse {
+                status: StatusCode::from_u16(response.status).unwrap(),
+                headers: response.headers.iter().map(field).collect::<HeaderMap>(),
+                body: Zeroizing::new(response.body),
+            }));
         };
         ready(ResourceBackend { server: Arc::new(caller), respond: Box::new(respond), received: Box::new(received) })
     }

@@ -4,9 +4,13 @@ use std::collections::{HashSet, VecDeque};
 use std::sync::Mutex;
 
 use async_trait::async_trait;
-use grantry_domain::ports::{ApiError, ApiQuery, ApiRequest, ApiRequestRefused, ApiResponse, ResourceServer};
+use grantry_domain::ports::{
+    ApiError, ApiQuery, ApiRequest, ApiRequestRefused, ApiResponse, HOP_BY_HOP_FIELDS, RESERVED_FIELDS, ResourceServer,
+};
 use grantry_domain::provider::Origin;
 use grantry_domain::secret::Secret;
+use http::{HeaderName, HeaderValue};
+use url::form_urlencoded::Serializer;
 
 use super::locked;
 use crate::provider::Gate;
@@ -26,7 +30,8 @@ pub struct SentRequest {
     pub token: String,
 }
 
-/// Responds with 401 to rejected tokens, otherwise from a queue, otherwise with `200 {}`. Records every request.
+/// Responds with 401 to rejected tokens, otherwise from a queue, otherwise with `200 {}`. Records every request that it does not
+/// refuse. It may call every URL.
 #[derive(Default)]
 pub struct ScriptedResourceServer(Mutex<Script>);
 
@@ -78,32 +83,86 @@ fn plain(status: u16) -> ApiResponse {
     ApiResponse { status, headers, body: b"{}".to_vec() }
 }
 
+const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+
+fn refused(field: &'static str, problem: &'static str) -> ApiRequestRefused {
+    ApiRequestRefused { field, problem }
+}
+
+/// Whether a path or a query contains what ends it, or no URL contains.
+fn is_interrupted(text: &str) -> bool {
+    text.contains(|character: char| character == '#' || character.is_control())
+}
+
+/// Whether a path has a dot segment, also with an escaped dot or slash.
+fn has_dot_segment(path: &str) -> bool {
+    let plain = path.to_ascii_lowercase().replace("%2e", ".").replace("%2f", "/");
+    plain.split('/').any(|segment| matches!(segment, "." | ".."))
+}
+
+fn encoded(query: &ApiQuery) -> String {
+    match query {
+        ApiQuery::Pairs(pairs) => Serializer::new(String::new()).extend_pairs(pairs).finish(),
+        ApiQuery::Encoded(text) => text.clone(),
+    }
+}
+
+/// Checks what a caller sends, without the token.
+fn check(request: &ApiRequest) -> Result<(), ApiRequestRefused> {
+    if !METHODS.contains(&request.method.as_str()) {
+        return Err(refused("params.method", "is not one of API calls"));
+    }
+    for (name, value) in &request.headers {
+        let name = HeaderName::try_from(name).map_err(|_| refused("params.headers", "contains an invalid name"))?;
+        if HOP_BY_HOP_FIELDS.contains(&name.as_str()) || RESERVED_FIELDS.contains(&name.as_str()) {
+            return Err(refused("params.headers", "contains a field that a caller must not set"));
+        }
+        if HeaderValue::try_from(value).is_err() {
+            return Err(refused("params.headers", "contains an invalid value"));
+        }
+    }
+    Ok(())
+}
+
+/// The response as the port returns it.
+fn passed_on(mut response: ApiResponse) -> ApiResponse {
+    let is_connection = |(name, _): &&(String, Vec<u8>)| name.eq_ignore_ascii_case("connection");
+    let named =
+        response.headers.iter().filter(is_connection).map(|(_, value)| String::from_utf8_lossy(value).to_lowercase());
+    let named: Vec<String> =
+        named.flat_map(|value| value.split(',').map(|name| name.trim().to_owned()).collect::<Vec<_>>()).collect();
+    response.headers.retain(|(name, _)| {
+        let name = name.to_ascii_lowercase();
+        !HOP_BY_HOP_FIELDS.contains(&name.as_str()) && !name.starts_with("set-cookie") && !named.contains(&name)
+    });
+    response
+}
+
 #[async_trait]
 impl ResourceServer for ScriptedResourceServer {
-    /// Joins by concatenation. Refuses `..`, and paths that do not start with `/`.
+    /// Joins by concatenation. Also refuses paths that do not start with `/`.
     fn join(&self, base_url: &str, path: &str, query: &ApiQuery) -> Result<(String, Origin), ApiRequestRefused> {
-        if !path.starts_with('/') || path.contains("..") {
-            return Err(ApiRequestRefused { field: "params.path", problem: "must stay below the base URL" });
+        let query = encoded(query);
+        let below = path.split_once('?').map_or(path, |(below, _)| below);
+        if !path.starts_with('/') || is_interrupted(path) || below.contains('\\') || has_dot_segment(below) {
+            return Err(refused("params.path", "must stay below the base URL"));
+        }
+        if is_interrupted(&query) {
+            return Err(refused("params.query", "must not contain a fragment or control characters"));
         }
         let base = base_url.trim_end_matches('/');
-        let query = match query {
-            ApiQuery::Pairs(pairs) => {
-                pairs.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("&")
-            }
-            ApiQuery::Encoded(text) => text.clone(),
-        };
         let mark = match (query.is_empty(), path.contains('?')) {
             (true, _) => "",
             (false, false) => "?",
             (false, true) => "&",
         };
         let host = base.splitn(4, '/').take(3).collect::<Vec<_>>().join("/");
-        let origin =
-            Origin::new(host).map_err(|_| ApiRequestRefused { field: "config.baseUrl", problem: "is not a URL" })?;
+        let origin = Origin::new(host).map_err(|_| refused("config.baseUrl", "is not a URL"))?;
         Ok((format!("{base}{path}{mark}{query}"), origin))
     }
 
     async fn send(&self, request: &ApiRequest, token: &Secret) -> Result<ApiResponse, ApiError> {
+        check(request)?;
         let token = String::from_utf8_lossy(token.expose()).into_owned();
         let gate = {
             let mut script = locked(&self.0);
@@ -123,27 +182,6 @@ impl ResourceServer for ScriptedResourceServer {
         if script.rejects_all || script.rejected.contains(&token) {
             return Ok(plain(401));
         }
-        script.responses.pop_front().unwrap_or_else(|| Ok(plain(200)))
+        script.responses.pop_front().unwrap_or_else(|| Ok(plain(200))).map(passed_on)
     }
-}
-
-#[cfg(all(test, feature = "contract"))]
-mod contract {
-    use std::future::{Ready, ready};
-    use std::sync::Arc;
-
-    use super::*;
-    use crate::contract::resource_server::ResourceBackend;
-
-    fn server() -> Ready<ResourceBackend> {
-        let server = Arc::new(ScriptedResourceServer::default());
-        let (scripted, read) = (server.clone(), server.clone());
-        ready(ResourceBackend {
-            server,
-            respond: Box::new(move |status| scripted.respond_with_status(status)),
-            received: Box::new(move || read.requests()),
-        })
-    }
-
-    crate::resource_server_contract!(server);
 }
