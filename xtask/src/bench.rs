@@ -6,7 +6,7 @@
 mod lab;
 mod machine;
 mod measurements;
-mod report;
+pub(crate) mod report;
 
 use clap::Args;
 use xshell::{Shell, cmd};

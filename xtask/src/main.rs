@@ -9,11 +9,13 @@ mod bench;
 mod codegen;
 mod docs;
 mod fuzz;
+mod manifests;
 mod markdown;
 mod nightly;
 mod reference;
 mod release;
 mod requirements;
+mod settings;
 mod setup;
 mod soak;
 mod steps;
@@ -39,7 +41,7 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     /// Install what the tests need. Does nothing if everything is present.
-    Setup,
+    Setup(setup::Options),
     /// Run everything a change must pass: set-up, checks, all tests.
     Test(steps::Options),
     /// Run what takes too long for `test`: property tests with many cases and long fault tests.
@@ -77,7 +79,7 @@ fn main() -> ExitCode {
 fn run(command: Command) -> Result {
     let sh = workspace::shell()?;
     match command {
-        Command::Setup => setup::run(&sh),
+        Command::Setup(options) => setup::install(&sh, &options),
         Command::Test(options) => test::run(&sh, &options),
         Command::Nightly(options) => nightly::run(&sh, &options),
         Command::Soak(options) => soak::run(&sh, &options),

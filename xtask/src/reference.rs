@@ -8,6 +8,7 @@ mod error_codes;
 mod events;
 mod http_api;
 mod metrics;
+mod rust_api;
 mod settings;
 mod states;
 mod table;
@@ -15,6 +16,8 @@ mod table;
 use xshell::Shell;
 
 use crate::Result;
+use crate::manifests;
+use crate::settings::{DECLARATION, EXAMPLE};
 use crate::tidy::repository::Repository;
 use crate::workspace;
 
@@ -32,7 +35,7 @@ pub(crate) fn pages(sh: &Shell) -> Result {
     let api = serde_json::from_str(&read("openapi.json")?)?;
     let codes = read(CODES)?;
     let pages = [
-        ("settings", settings::page(&read("app/src/config/settings.rs")?, &read("grantry.example.toml")?)?),
+        ("settings", settings::page(&read(DECLARATION)?, &read(EXAMPLE)?)?),
         ("http-api", http_api::page(&api)?),
         ("error-codes", error_codes::page(&codes, &api)?),
         (
@@ -51,7 +54,23 @@ pub(crate) fn pages(sh: &Shell) -> Result {
     for (name, text) in pages {
         sh.write_file(format!("{PAGES}/{name}.md"), text)?;
     }
+    for (path, text) in rust_apis(&repository)? {
+        sh.write_file(path, text)?;
+    }
     Ok(())
+}
+
+/// The public items of each published library, with the path of their file.
+pub(crate) fn rust_apis(repository: &Repository) -> Result<Vec<(String, String)>> {
+    let mut apis = Vec::new();
+    for package in manifests::crates(repository)?.iter().filter(|package| package.is_published) {
+        let sources = format!("{}src/", package.folder);
+        if repository.find(&format!("{sources}lib.rs")).is_some() {
+            let text = rust_api::text(repository, &package.name, &sources)?;
+            apis.push((format!("{PAGES}/api/{}.txt", package.area()), text));
+        }
+    }
+    Ok(apis)
 }
 
 /// Writes the picture of the states. `domain/TRANSITIONS.md` must be current.

@@ -6,16 +6,17 @@ mod api_changes;
 mod base;
 mod build;
 mod changelog_file;
+mod changes;
 mod context;
-mod manifests;
+mod planted;
 #[cfg(test)]
 mod planted_tests;
+mod program;
 mod publication;
 mod report;
 mod row;
 mod rows;
 mod sealed_code;
-mod settings;
 mod versions;
 
 use std::path::Path;
@@ -41,6 +42,9 @@ pub(crate) struct CheckOptions {
     /// Run only this check (may be given several times).
     #[arg(long, value_name = "ROW")]
     only: Vec<String>,
+    /// Compare with this commit, not with the last release. Breaking changes do not fail then.
+    #[arg(long, value_name = "REVISION")]
+    base: Option<String>,
     /// Print one JSON document instead of lines.
     #[arg(long)]
     json: bool,
@@ -58,7 +62,7 @@ pub(crate) fn check(options: &CheckOptions) -> Result {
         }
         return Ok(());
     }
-    let records = run_rows(&workspace::root(), &rows, |record| {
+    let records = run_rows(&workspace::root(), options.base.as_deref(), &rows, |record| {
         if !options.json {
             println!("{}", record.text());
         }
@@ -69,6 +73,11 @@ pub(crate) fn check(options: &CheckOptions) -> Result {
         println!("{:#}", json!({ "ok": red.is_empty(), "checks": checks }));
     }
     if red.is_empty() { Ok(()) } else { Err(format!("red: {}", red.join(", ")).into()) }
+}
+
+/// Shows that the slow checks find planted mistakes: a step of `cargo xtask nightly`.
+pub(crate) fn planted_mistakes(sh: &Shell) -> Result {
+    planted::run(sh)
 }
 
 /// Runs the fast checks: a step of `cargo xtask test`.
@@ -94,8 +103,8 @@ fn choose(only: &[String], fast: bool) -> Result<Vec<&'static Row>> {
 }
 
 /// Runs checks on a folder, and reports each as soon as it has run.
-fn run_rows(root: &Path, rows: &[&Row], mut report: impl FnMut(&Record)) -> Result<Vec<Record>> {
-    let context = Context::open(root)?;
+fn run_rows(root: &Path, revision: Option<&str>, rows: &[&Row], mut report: impl FnMut(&Record)) -> Result<Vec<Record>> {
+    let context = Context::open(root, revision)?;
     let mut records = Vec::new();
     for row in rows {
         let started = Instant::now();

@@ -5,9 +5,11 @@
 
 mod need;
 mod stamp;
+pub(crate) mod tools;
 
 use std::path::{Path, PathBuf};
 
+use clap::Args;
 use xshell::{Shell, cmd};
 
 use self::stamp::Stamp;
@@ -21,7 +23,26 @@ const SERVERS_COPY: &str = "target/authorization-servers";
 /// The virtual environment of the Python client.
 const ENVIRONMENT: &str = "target/python/venv";
 
-/// Installs what is missing.
+/// What is installed.
+#[derive(Args)]
+pub(crate) struct Options {
+    /// Install the tools of the slow release checks as well.
+    #[arg(long)]
+    release: bool,
+}
+
+/// Installs what the options name.
+pub(crate) fn install(sh: &Shell, options: &Options) -> Result {
+    if options.release { everything(sh) } else { run(sh) }
+}
+
+/// Installs what the tests and the release checks need.
+pub(crate) fn everything(sh: &Shell) -> Result {
+    run(sh)?;
+    tools::install(sh)
+}
+
+/// Installs what the tests need and is missing.
 pub(crate) fn run(sh: &Shell) -> Result {
     need::install_missing(sh)?;
     console_packages(sh)?;

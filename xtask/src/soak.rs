@@ -3,7 +3,7 @@
 use clap::Args;
 use xshell::{Shell, cmd};
 
-use crate::{Result, test, workspace};
+use crate::{Result, workspace};
 
 /// How long, and which clients.
 #[derive(Args)]
@@ -22,7 +22,7 @@ pub(crate) fn run(sh: &Shell, options: &Options) -> Result {
     let filter = options.filter.as_slice();
     // With `--workspace`, features are unified as in `cargo xtask test`, so nothing is built twice.
     let arguments = ["--workspace", "--test", "soak"];
-    if test::has_nextest(sh) {
+    if workspace::has_nextest(sh) {
         cmd!(sh, "cargo nextest run {arguments...} --profile nightly --no-capture {filter...}").run()?;
     } else {
         cmd!(sh, "cargo test {arguments...} {filter...} -- --nocapture --test-threads=1").run()?;

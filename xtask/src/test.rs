@@ -49,17 +49,12 @@ fn rust(sh: &Shell) -> Result {
 
 /// Runs Rust tests with nextest, under a profile of `.config/nextest.toml`, or with cargo if nextest is not installed.
 pub(crate) fn cargo_tests(sh: &Shell, profile: &str, targets: &str) -> Result {
-    if has_nextest(sh) {
+    if workspace::has_nextest(sh) {
         cmd!(sh, "cargo nextest run --workspace {targets} --profile {profile}").run()?;
     } else {
         cmd!(sh, "cargo test --workspace {targets}").run()?;
     }
     Ok(())
-}
-
-/// Whether nextest is installed.
-pub(crate) fn has_nextest(sh: &Shell) -> bool {
-    cmd!(sh, "cargo nextest --version").quiet().ignore_stdout().ignore_stderr().run().is_ok()
 }
 
 /// The tests of the program that differ without the demo: features change what is compiled, so this is a separate build.

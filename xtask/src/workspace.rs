@@ -42,3 +42,8 @@ pub(crate) fn server(sh: &Shell) -> Result<PathBuf> {
     let name = format!("grantry{}", std::env::consts::EXE_SUFFIX);
     Ok(metadata()?.target_directory.join("debug").join(name).into())
 }
+
+/// Whether nextest is installed.
+pub(crate) fn has_nextest(sh: &Shell) -> bool {
+    cmd!(sh, "cargo nextest --version").quiet().ignore_stdout().ignore_stderr().run().is_ok()
+}

@@ -1,15 +1,16 @@
 //! Medians, ranges, ratios and targets.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::Result;
 
 /// The values of the rounds of one measurement.
-#[derive(Debug, Clone, Serialize)]
-pub(super) struct Series {
-    median: f64,
-    least: f64,
-    most: f64,
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Series {
+    pub(crate) median: f64,
+    pub(crate) least: f64,
+    pub(crate) most: f64,
+    pub(crate) rounds: usize,
 }
 
 impl Series {
@@ -23,7 +24,7 @@ impl Series {
         } else {
             at(middle)
         };
-        Self { median, least: at(0), most: at(values.len().saturating_sub(1)) }
+        Self { median, least: at(0), most: at(values.len().saturating_sub(1)), rounds: values.len() }
     }
 
     /// The value in the middle.
@@ -39,9 +40,9 @@ pub(super) fn ratios(values: &[f64], references: &[f64]) -> Vec<f64> {
 }
 
 /// What is permitted.
-#[derive(Debug, Clone, Copy, Serialize)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Target {
+pub(crate) enum Target {
     /// At least this.
     AtLeast(f64),
     /// At most this.
@@ -68,14 +69,15 @@ impl Target {
     }
 }
 
-#[derive(Debug, Serialize)]
-struct Line {
-    measurement: &'static str,
-    what: String,
-    unit: &'static str,
+/// A figure.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Line {
+    pub(crate) measurement: String,
+    pub(crate) what: String,
+    pub(crate) unit: String,
     #[serde(flatten)]
-    series: Series,
-    target: Target,
+    pub(crate) series: Series,
+    pub(crate) target: Target,
     met: bool,
 }
 
@@ -87,16 +89,10 @@ pub(super) struct Report {
 
 impl Report {
     /// Adds a figure that has a target.
-    pub(super) fn add(
-        &mut self,
-        measurement: &'static str,
-        what: impl Into<String>,
-        unit: &'static str,
-        values: Vec<f64>,
-        target: Target,
-    ) {
+    pub(super) fn add(&mut self, measurement: &str, what: impl Into<String>, unit: &str, values: Vec<f64>, target: Target) {
         let series = Series::new(values);
         let met = target.is_met(series.median());
+        let (measurement, unit) = (measurement.to_owned(), unit.to_owned());
         self.lines.push(Line { measurement, what: what.into(), unit, series, target, met });
     }
 
@@ -109,10 +105,10 @@ impl Report {
     pub(super) fn text(&self) -> String {
         let mut text = "| | what | median | range | target |\n|---|---|---|---|---|\n".to_owned();
         for line in &self.lines {
-            let Series { median, least, most } = line.series;
+            let Series { median, least, most, rounds: _ } = line.series;
             let target = if line.met { line.target.text() } else { format!("**{}**", line.target.text()) };
             let columns = [
-                line.measurement.to_owned(),
+                line.measurement.clone(),
                 line.what.clone(),
                 format!("{} {}", number(median), line.unit),
                 format!("{}–{}", number(least), number(most)),

@@ -9,19 +9,8 @@ use regex::Regex;
 use super::head;
 use super::table::{paragraph, table};
 use crate::Result;
+use crate::settings::{self, Declaration, Field};
 
-static STRUCT: LazyLock<Regex> = LazyLock::new(|| {
-    let pattern =
-        r"(?ms)^#\[derive\((?<derived>[^)]*)\)\]\n(?:#\[[^\n]*\n)*pub(?:\(super\))? struct (?<name>\w+) \{\n(?<body>.*?)^\}";
-    Regex::new(pattern).expect("a valid pattern")
-});
-static FIELD: LazyLock<Regex> = LazyLock::new(|| {
-    let pattern = r"(?m)(?<doc>(?:^    ///[^\n]*\n)+)(?<attributes>(?:    #\[[^\n]*\n)*)    pub(?:\([a-z]+\))? (?<name>\w+): (?<type>.+),$";
-    Regex::new(pattern).expect("a valid pattern")
-});
-/// A setting or a section of the example file, which may be commented out.
-static SETTING: LazyLock<Regex> =
-    LazyLock::new(|| Regex::new(r"^# (\[\[?[a-z_.]+\]\]?$|[a-z_0-9]+ = )").expect("a valid pattern"));
 static SECTION: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"(?m)^(?:# )?\[\[?([a-z_]+)[a-z_.]*\]\]?$").expect("a valid pattern"));
 
@@ -43,23 +32,21 @@ the default, or an example where the default is empty; a setting that is comment
 
 /// The page, from the declaration and the example file. A test of the server compares these two.
 pub(super) fn page(declaration: &str, example: &str) -> Result<String> {
-    let structs: BTreeMap<&str, Struct<'_>> =
-        STRUCT.captures_iter(declaration).map(|found| Struct::of(&found, declaration)).collect();
-    let document = Document { structs, values: values(example)? };
-    let Some(root) = document.structs.get("Settings") else { return Err("`Settings` is not declared".into()) };
+    let document = Document { declaration: Declaration::parse(declaration)?, values: settings::example(example)? };
+    let fields = document.declaration.fields();
     let mut blocks = blocks(example);
     let mut page = head("Settings", "`app/src/config/settings.rs` and `grantry.example.toml`") + INTRODUCTION;
-    let is_section = |field: &&Field<'_>| document.structs.contains_key(field.of_type) || document.row(field).is_some();
-    let general: Vec<_> = root.fields.iter().filter(|field| !is_section(field)).collect();
+    let is_section =
+        |field: &&Field| document.declaration.section(field).is_some() || document.declaration.row(field).is_some();
     let mut rows = Vec::new();
-    for field in general {
-        document.collect(root, field, "", &mut rows)?;
+    for field in fields.iter().filter(|field| !is_section(field)) {
+        document.collect(field, "", &mut rows)?;
     }
     section(&mut page, "General", &rows, blocks.remove(""));
-    for field in root.fields.iter().filter(is_section) {
+    for field in fields.iter().filter(is_section) {
         let mut rows = Vec::new();
-        document.collect(root, field, "", &mut rows)?;
-        section(&mut page, &format!("`{}`", field.name), &rows, blocks.remove(field.name));
+        document.collect(field, "", &mut rows)?;
+        section(&mut page, &format!("`{}`", field.name), &rows, blocks.remove(&field.name));
     }
     match blocks.keys().next() {
         None => Ok(page.trim_end().to_owned() + "\n"),
@@ -74,80 +61,39 @@ fn section(page: &mut String, title: &str, rows: &[Vec<String>], block: Option<S
     }
 }
 
-struct Document<'a> {
-    structs: BTreeMap<&'a str, Struct<'a>>,
+struct Document {
+    declaration: Declaration,
+    /// The values of the example file.
     values: toml::Table,
 }
 
-struct Struct<'a> {
-    fields: Vec<Field<'a>>,
-    /// The fields that are empty lists by default.
-    empty: Vec<&'a str>,
-}
-
-struct Field<'a> {
-    name: &'a str,
-    doc: String,
-    of_type: &'a str,
-    is_optional: bool,
-}
-
-impl<'a> Struct<'a> {
-    fn of(found: &regex::Captures<'a>, declaration: &str) -> (&'a str, Self) {
-        let get = |captures: &regex::Captures<'a>, name: &str| captures.name(name).map_or("", |found| found.as_str());
-        let (name, body) = (get(found, "name"), get(found, "body"));
-        let field = |found: regex::Captures<'a>| Field {
-            name: get(&found, "name"),
-            doc: paragraph(get(&found, "doc")).replace(". `None`", ". Not set").replace("`None`", "not set"),
-            of_type: get(&found, "type"),
-            is_optional: get(&found, "attributes").contains("default"),
-        };
-        let fields: Vec<_> = FIELD.captures_iter(body).map(field).collect();
-        let is_derived = get(found, "derived").split(", ").any(|derived| derived == "Default");
-        let start = format!("impl Default for {name} {{");
-        let default =
-            declaration.split_once(&start).and_then(|(_, rest)| rest.split_once("\n}")).map_or("", |(body, _)| body);
-        let is_empty = |field: &&Field<'_>| {
-            field.of_type.starts_with("Vec<") && (is_derived || default.contains(&format!("{}: Vec::new()", field.name)))
-        };
-        let empty = fields.iter().filter(is_empty).map(|field| field.name).collect();
-        (name, Self { fields, empty })
-    }
-}
-
-impl<'a> Document<'a> {
-    /// The declaration of the rows of a list of tables.
-    fn row(&self, field: &Field<'a>) -> Option<&Struct<'a>> {
-        self.structs.get(field.of_type.strip_prefix("Vec<")?.strip_suffix('>')?)
-    }
-
+impl Document {
     /// Adds the rows of a setting, or of all settings of a section.
-    fn collect(&self, parent: &Struct<'a>, field: &Field<'a>, prefix: &str, rows: &mut Vec<Vec<String>>) -> Result {
+    fn collect(&self, field: &Field, prefix: &str, rows: &mut Vec<Vec<String>>) -> Result {
         let path = format!("{prefix}{}", field.name);
-        if let Some(section) = self.structs.get(field.of_type) {
-            for inner in &section.fields {
-                self.collect(section, inner, &format!("{path}."), rows)?;
+        if let Some(section) = self.declaration.section(field) {
+            for inner in section {
+                self.collect(inner, &format!("{path}."), rows)?;
             }
             return Ok(());
         }
         let variable = format!("`GRANTRY_{}`", path.replace('.', "_").to_uppercase());
-        let default = self.default(parent, field, &path)?;
-        rows.push(vec![format!("`{path}`"), default, variable, field.doc.clone()]);
-        for inner in self.row(field).into_iter().flat_map(|row| &row.fields) {
-            let default = if inner.is_optional { "optional" } else { "required" };
-            rows.push(vec![format!("`{path}[].{}`", inner.name), default.to_owned(), String::new(), inner.doc.clone()]);
+        rows.push(vec![format!("`{path}`"), self.default(field, &path)?, variable, doc(field)]);
+        for inner in self.declaration.row(field).into_iter().flatten() {
+            let default = if inner.has_default { "optional" } else { "required" };
+            rows.push(vec![format!("`{path}[].{}`", inner.name), default.to_owned(), String::new(), doc(inner)]);
         }
         Ok(())
     }
 
-    fn default(&self, parent: &Struct<'a>, field: &Field<'a>, path: &str) -> Result<String> {
+    fn default(&self, field: &Field, path: &str) -> Result<String> {
         if field.doc.contains("Required.") {
             return Ok("required".to_owned());
         }
-        if field.of_type.starts_with("Option<") {
+        if field.is_optional() {
             return Ok("not set".to_owned());
         }
-        if parent.empty.contains(&field.name) {
+        if field.is_empty {
             return Ok("empty".to_owned());
         }
         let mut parts = path.split('.');
@@ -157,17 +103,15 @@ impl<'a> Document<'a> {
     }
 }
 
-/// The values of the example file, including those that are commented out.
-fn values(example: &str) -> Result<toml::Table> {
-    let line = |line: &str| if SETTING.is_match(line) { line[2..].to_owned() } else { line.to_owned() };
-    Ok(toml::from_str(&example.lines().map(line).collect::<Vec<_>>().join("\n"))?)
+fn doc(field: &Field) -> String {
+    paragraph(&field.doc).replace(". `None`", ". Not set").replace("`None`", "not set")
 }
 
 /// The paragraphs of the example file by section, without its introduction.
 fn blocks(example: &str) -> BTreeMap<String, String> {
     let mut blocks: BTreeMap<String, String> = BTreeMap::new();
     let mut section = String::new();
-    let is_setting = |line: &str| !line.starts_with('#') || SETTING.is_match(line);
+    let is_setting = |line: &str| !line.starts_with('#') || settings::is_commented_out(line);
     for block in example.split("\n\n").skip_while(|block| !block.lines().any(is_setting)) {
         if let Some(found) = SECTION.captures(block) {
             found[1].clone_into(&mut section);

@@ -24,16 +24,19 @@ struct Document {
     reason: String,
 }
 
-/// The base of the current directory, or the reason why there is none.
-pub(crate) fn find(sh: &Shell) -> Result<std::result::Result<Base, String>> {
+/// The base of the current directory, which is `revision` if one is given, or the reason why there is none.
+pub(crate) fn find(sh: &Shell, revision: Option<&str>) -> Result<std::result::Result<Base, String>> {
     // Not below another repository: a source archive can be unpacked anywhere.
     if !sh.path_exists(".git") {
         return Ok(Err("this folder has no git history, so there is no base to compare with".to_owned()));
     }
-    let tag = cmd!(sh, "git describe --tags --abbrev=0 --match v[0-9]*").quiet().ignore_stderr().read();
-    let base = match tag {
-        Ok(tag) => Base { revision: tag, is_release: true },
-        Err(_) => Base { revision: parse(&sh.read_file(FILE)?)?, is_release: false },
+    let tag = || cmd!(sh, "git describe --tags --abbrev=0 --match v[0-9]*").quiet().ignore_stderr().read();
+    let base = match revision {
+        Some(revision) => Base { revision: revision.to_owned(), is_release: false },
+        None => match tag() {
+            Ok(tag) => Base { revision: tag, is_release: true },
+            Err(_) => Base { revision: parse(&sh.read_file(FILE)?)?, is_release: false },
+        },
     };
     let object = format!("{}^{{commit}}", base.revision);
     let exists = cmd!(sh, "git cat-file -e {object}").quiet().ignore_stderr().run().is_ok();
@@ -75,6 +78,6 @@ mod tests {
         let sh = Shell::new().unwrap();
         let folder = sh.create_temp_dir().unwrap();
         sh.change_dir(folder.path());
-        assert!(find(&sh).unwrap().is_err());
+        assert!(find(&sh, None).unwrap().is_err());
     }
 }

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use cargo_metadata::MetadataCommand;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -22,13 +23,13 @@ pub(crate) struct Context {
 }
 
 impl Context {
-    /// Reads a folder. Fails if its base file is invalid.
-    pub(crate) fn open(root: &Path) -> Result<Self> {
+    /// Reads a folder, which is compared with a revision if one is given. Fails if its base file is invalid.
+    pub(crate) fn open(root: &Path, revision: Option<&str>) -> Result<Self> {
         let sh = shell_in(root)?;
         Ok(Self {
             root: root.to_owned(),
             files: Repository::read(&sh)?,
-            base: base::find(&sh)?,
+            base: base::find(&sh, revision)?,
             today: Timestamp::now().to_zoned(TimeZone::UTC).date(),
         })
     }
@@ -51,6 +52,25 @@ impl Context {
     /// Whether the base is a release.
     pub(crate) fn has_release(&self) -> bool {
         self.base.as_ref().is_ok_and(|base| base.is_release)
+    }
+
+    /// The folder for what is built.
+    pub(crate) fn target(&self) -> Result<PathBuf> {
+        let manifest = self.root.join("Cargo.toml");
+        Ok(MetadataCommand::new().manifest_path(manifest).no_deps().exec()?.target_directory.into())
+    }
+
+    /// Copies the files of the repository to an empty folder.
+    pub(crate) fn copy_to(&self, folder: &Path) -> Result {
+        if folder.exists() {
+            std::fs::remove_dir_all(folder)?;
+        }
+        for path in self.files.files.iter().map(|file| &file.path).chain(&self.files.others) {
+            let target = folder.join(path);
+            std::fs::create_dir_all(target.parent().unwrap_or(folder))?;
+            std::fs::copy(self.root.join(path), target)?;
+        }
+        Ok(())
     }
 
     /// A file of the base; `None` if it did not exist or there is no base. Its last line break is removed.

@@ -2,14 +2,21 @@
 
 mod changelog;
 mod configuration;
+mod coverage;
 mod documentation;
+mod flakes;
 mod front_end;
 mod http_api;
 mod licences;
 mod migrations;
+mod minimal_versions;
+mod msrv;
 mod packages;
 mod profiles;
+mod public_api;
+mod reproducibility;
 mod sealed_records;
+mod speed;
 mod spelling;
 mod texts;
 mod tools;
@@ -37,6 +44,12 @@ pub(crate) const ROWS: &[Row] = &[
         cost: Fast,
         about: "openapi.json has no breaking change without an entry and a version",
         run: http_api::run,
+    },
+    Row {
+        name: "public-api",
+        cost: Fast,
+        about: "the text of the public items of each library is current, and loses nothing without an entry",
+        run: public_api::run,
     },
     Row {
         name: "sealed-records",
@@ -86,4 +99,20 @@ pub(crate) const ROWS: &[Row] = &[
         about: "every feature alone, all together, and the documentation",
         run: tools::builds,
     },
+    Row {
+        name: "msrv",
+        cost: Slow,
+        about: "one lowest version of Rust for all crates and documents, which a build shows",
+        run: msrv::run,
+    },
+    Row {
+        name: "minimal-versions",
+        cost: Slow,
+        about: "published crates build with the lowest versions of their dependencies",
+        run: minimal_versions::run,
+    },
+    Row { name: "tests", cost: Slow, about: "a test executes changed lines of each changed source", run: coverage::run },
+    Row { name: "flakes", cost: Slow, about: "new and changed tests pass 50 times in random order", run: flakes::run },
+    Row { name: "reproducibility", cost: Slow, about: "two builds in two folders are equal", run: reproducibility::run },
+    Row { name: "speed", cost: Slow, about: "no ratio of the benchmark is worse than at the base", run: speed::run },
 ];

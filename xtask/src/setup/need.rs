@@ -1,6 +1,6 @@
 //! Programs that the tests start.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use xshell::{Shell, cmd};
 
@@ -47,7 +47,7 @@ const NEEDS: &[Need] = &[
     Need {
         name: "npm",
         reason: "packages of the console",
-        present: |_| on_path(&["npm"]),
+        present: |_| on_path("npm").is_some(),
         apt: &["npm"],
         by_hand: "install npm (it comes with Node.js)",
     },
@@ -55,7 +55,7 @@ const NEEDS: &[Need] = &[
     Need {
         name: "Chromium",
         reason: "browser end-to-end tests",
-        present: |_| on_path(&["chromium", "chromium-browser", "google-chrome"]),
+        present: |_| ["chromium", "chromium-browser", "google-chrome"].iter().any(|name| on_path(name).is_some()),
         apt: &["chromium"],
         by_hand: "install Chromium so that `chromium` is on the PATH",
     },
@@ -65,11 +65,9 @@ const NEEDS: &[Need] = &[
 pub(crate) fn install_missing(sh: &Shell) -> Result {
     let missing = || NEEDS.iter().filter(|need| !(need.present)(sh)).collect::<Vec<_>>();
     let first = missing();
-    let packages: Vec<_> = first.iter().flat_map(|need| need.apt).collect();
+    let packages: Vec<_> = first.iter().flat_map(|need| need.apt).copied().collect();
     if !packages.is_empty() && is_debian_as_root(sh) {
-        let _quiet = sh.push_env("DEBIAN_FRONTEND", "noninteractive");
-        cmd!(sh, "apt-get update --quiet").run()?;
-        cmd!(sh, "apt-get install --yes --quiet --no-install-recommends {packages...}").run()?;
+        apt_install(sh, &packages)?;
     }
     // A package of the distribution may be too old, so search again.
     let rest = if first.is_empty() { first } else { missing() };
@@ -92,18 +90,27 @@ fn instructions(missing: &[&Need]) -> String {
     lines.join("\n")
 }
 
-fn is_debian_as_root(sh: &Shell) -> bool {
+/// Installs packages of Debian.
+pub(super) fn apt_install(sh: &Shell, packages: &[&str]) -> Result {
+    let _quiet = sh.push_env("DEBIAN_FRONTEND", "noninteractive");
+    cmd!(sh, "apt-get update --quiet").run()?;
+    cmd!(sh, "apt-get install --yes --quiet --no-install-recommends {packages...}").run()?;
+    Ok(())
+}
+
+pub(super) fn is_debian_as_root(sh: &Shell) -> bool {
     let is_root = || cmd!(sh, "id -u").quiet().read().is_ok_and(|id| id == "0");
-    Path::new("/etc/debian_version").exists() && on_path(&["apt-get"]) && is_root()
+    Path::new("/etc/debian_version").exists() && on_path("apt-get").is_some() && is_root()
 }
 
 fn runs(sh: &Shell, program: &str, arguments: &[&str]) -> bool {
     cmd!(sh, "{program} {arguments...}").quiet().ignore_stdout().ignore_stderr().run().is_ok()
 }
 
-fn on_path(names: &[&str]) -> bool {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path).any(|folder| names.iter().any(|name| folder.join(name).is_file()))
+/// Where a program is, if it is on the PATH.
+pub(super) fn on_path(name: &str) -> Option<PathBuf> {
+    let (path, file) = (std::env::var_os("PATH").unwrap_or_default(), format!("{name}{}", std::env::consts::EXE_SUFFIX));
+    std::env::split_paths(&path).map(|folder| folder.join(&file)).find(|file| file.is_file())
 }
 
 /// Whether the output of `node --version`, for example `v20.20.2`, is a supported version.

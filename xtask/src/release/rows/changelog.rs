@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use xshell::cmd;
 
 use crate::Result;
+use crate::manifests;
 use crate::release::changelog_file::{Changelog, Entry, FILE};
 use crate::release::context::Context;
-use crate::release::manifests;
 use crate::release::row::{Outcome, Sheet};
 use crate::tidy::repository::has_extension;
 

@@ -4,17 +4,17 @@ use crate::Result;
 use crate::release::changelog_file::{self, Changelog};
 use crate::release::context::Context;
 use crate::release::row::{Outcome, Sheet};
-use crate::release::settings;
+use crate::settings::{DECLARATION, Declaration};
 
 pub(crate) fn run(context: &Context) -> Result<Outcome> {
-    let now = settings::declared(context.files.text(settings::FILE)?)?;
+    let now = Declaration::parse(context.files.text(DECLARATION)?)?.keys();
     if let Err(reason) = context.base() {
         return Ok(Outcome::Skipped(reason));
     }
-    let Some(before) = context.base_text(settings::FILE)? else {
-        return Ok(Outcome::Skipped(format!("the base has no {}", settings::FILE)));
+    let Some(before) = context.base_text(DECLARATION)? else {
+        return Ok(Outcome::Skipped(format!("the base has no {DECLARATION}")));
     };
-    let before = settings::declared(&before)?;
+    let before = Declaration::parse(&before)?.keys();
     let changelog = Changelog::parse(context.files.find(changelog_file::FILE).unwrap_or_default());
     let mut sheet = Sheet::default();
     let changes = now.difference(&before).map(|key| (key, "was added", None));

@@ -12,10 +12,9 @@ use syn::{Expr, Fields, Item, Lit, Meta};
 use crate::Result;
 use crate::release::context::Context;
 use crate::release::row::{Outcome, Sheet};
-use crate::release::settings;
+use crate::settings::{self, DECLARATION, Declaration, EXAMPLE};
 use crate::tidy::repository::{Repository, has_extension};
 
-const EXAMPLE: &str = "grantry.example.toml";
 const API: &str = "openapi.json";
 const ROUTES: &str = "adapters-http/axum/src/";
 const COMMANDS: &str = "app/src/cli/";
@@ -38,8 +37,8 @@ const OPTIONS: Kind = Kind { name: "command line option", pages: &["command", "c
 
 pub(crate) fn run(context: &Context) -> Result<Outcome> {
     let (files, mut sheet) = (&context.files, Sheet::default());
-    let declared = settings::declared(files.text(settings::FILE)?)?;
-    let example = settings::in_example(files.text(EXAMPLE)?).map_err(|error| format!("{EXAMPLE}: {error}"))?;
+    let declared = Declaration::parse(files.text(DECLARATION)?)?.keys();
+    let example = settings::example_keys(files.text(EXAMPLE)?)?;
     for key in declared.iter().filter(|key| !example.contains(*key)) {
         sheet.red(format!("the setting `{key}` is missing"), EXAMPLE, "add it with its default and a comment");
     }

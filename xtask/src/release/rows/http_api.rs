@@ -4,11 +4,12 @@
 use serde_json::Value;
 
 use crate::Result;
+use crate::manifests;
 use crate::release::api_changes;
 use crate::release::changelog_file::{self, Changelog};
 use crate::release::context::Context;
 use crate::release::row::{Outcome, Sheet};
-use crate::release::{manifests, versions};
+use crate::release::versions;
 
 const FILE: &str = "openapi.json";
 

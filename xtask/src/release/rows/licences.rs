@@ -1,17 +1,20 @@
-//! Licences, bans and sources of all dependencies, by `deny.toml`; advisories if cargo-deny is installed.
+//! Licences, bans and sources of all dependencies, and advisories, by `deny.toml`.
 //!
-//! Licences, bans and sources are read from `cargo metadata` and the lock files, so that they are checked without a tool. Terms of
-//! an expression (SPDX) are joined by `OR` and `AND`, where `AND` binds more strongly, and by `/`, an older form of `OR`.
+//! Crates are checked by cargo-deny. If it is not installed, `cargo metadata` names their licences and sources, so that they are
+//! checked without a tool; a note states that. Terms of an expression (SPDX) are joined by `OR` and `AND`, where `AND` binds more
+//! strongly, and by `/`, an older form of `OR`. Packages of npm are read from their lock file.
 
 use std::collections::BTreeSet;
 
 use cargo_metadata::MetadataCommand;
 use serde_json::Value;
-use xshell::cmd;
+use xshell::{Shell, cmd};
 
 use crate::Result;
 use crate::release::context::Context;
+use crate::release::program::cargo_home;
 use crate::release::row::{Outcome, Sheet};
+use crate::setup::tools::DENY;
 
 const RULES: &str = "deny.toml";
 const NPM_LOCK: &str = "app/console/package-lock.json";
@@ -25,11 +28,21 @@ struct Rules {
 }
 
 pub(crate) fn run(context: &Context) -> Result<Outcome> {
-    let mut sheet = Sheet::default();
+    let (sh, mut sheet) = (context.shell()?, Sheet::default());
     let rules = Rules::parse(context.files.text(RULES)?)?;
-    crates(context, &rules, &mut sheet)?;
     npm(context.files.text(NPM_LOCK)?, &rules, &mut sheet)?;
-    advisories(context, &mut sheet)?;
+    match DENY.require(&sh) {
+        Ok(()) => {
+            deny(&sh, &["bans", "licenses", "sources"], &mut sheet)?;
+            advisories(&sh, &mut sheet)?;
+        }
+        Err(reason) => {
+            crates(context, &rules, &mut sheet)?;
+            sheet.note(format!(
+                "{reason}: licences, bans and sources are read from `cargo metadata`, advisories are not checked"
+            ));
+        }
+    }
     Ok(sheet.outcome())
 }
 
@@ -139,19 +152,53 @@ fn npm(lock: &str, rules: &Rules, sheet: &mut Sheet) -> Result {
     Ok(())
 }
 
-fn advisories(context: &Context, sheet: &mut Sheet) -> Result {
-    let sh = context.shell()?;
-    if cmd!(sh, "cargo deny --version").quiet().ignore_stdout().ignore_stderr().run().is_err() {
-        sheet.note("skipped: advisories, because cargo-deny is not installed (`cargo install --locked cargo-deny`)");
-        return Ok(());
+/// Runs checks of cargo-deny.
+fn deny(sh: &Shell, checks: &[&str], sheet: &mut Sheet) -> Result {
+    let output = cmd!(sh, "cargo deny --offline --format json check {checks...}").quiet().ignore_status().output()?;
+    let report = String::from_utf8_lossy(&output.stderr);
+    let errors = errors(&report);
+    if errors.is_empty() && !output.status.success() {
+        return Err(format!("cargo-deny fails: {}", report.trim()).into());
     }
-    let output = cmd!(sh, "cargo deny --offline check advisories bans sources").quiet().ignore_status().output()?;
-    if !output.status.success() {
-        let text = String::from_utf8_lossy(&output.stderr);
-        let first = text.lines().find(|line| line.starts_with("error")).unwrap_or("cargo-deny failed").to_owned();
-        sheet.red(first, RULES, "run `cargo deny check`, and update or replace the crates that it names");
+    for (what, place) in errors {
+        sheet.red(what, place, format!("run `cargo deny --offline check {}`, and replace what it names", checks.join(" ")));
     }
     Ok(())
+}
+
+/// The errors of a report, a JSON document on each line: what is wrong, and the crate.
+fn errors(report: &str) -> Vec<(String, String)> {
+    let lines = report.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let errors = lines.filter(|line| line["type"] == "diagnostic" && line["fields"]["severity"] == "error");
+    let error = |line: Value| {
+        let (fields, package) = (&line["fields"], &line["fields"]["graphs"][0]["Krate"]);
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let labels = fields["labels"].as_array().into_iter().flatten();
+        let labels = labels.map(|label| format!("; `{}`: {}", text(&label["span"]), text(&label["message"])));
+        let what = text(&fields["message"]) + &labels.collect::<String>();
+        let place = match (package["name"].as_str(), package["version"].as_str()) {
+            (Some(name), Some(version)) => format!("Cargo.lock ({name} {version})"),
+            (None, _) | (_, None) => RULES.to_owned(),
+        };
+        (what, place)
+    };
+    errors.map(error).collect()
+}
+
+/// Advisories, from a copy of the database that an earlier `cargo deny fetch` left, since the check has no network.
+fn advisories(sh: &Shell, sheet: &mut Sheet) -> Result {
+    let databases = cargo_home(sh)?.join("advisory-dbs");
+    let copy = std::fs::read_dir(&databases).into_iter().flatten().flatten().map(|entry| entry.path());
+    let dated = copy.filter_map(|copy| {
+        let date = cmd!(sh, "git -C {copy} log -1 --format=%cs").quiet().ignore_stderr().read().ok()?;
+        Some(date)
+    });
+    let Some(date) = dated.max() else {
+        sheet.note("advisories are not checked: there is no copy of the database (`cargo deny fetch`)");
+        return Ok(());
+    };
+    sheet.note(format!("advisories are those of {date}"));
+    deny(sh, &["advisories"], sheet)
 }
 
 #[cfg(test)]
@@ -177,6 +224,18 @@ mod tests {
         }
         assert!(rules.banned.contains("openssl"));
         assert!(Rules::parse("[licenses]").is_err());
+    }
+
+    #[test]
+    fn errors_are_read_from_the_report_of_the_tool() {
+        let report = r#"{"fields":{"code":"rejected","graphs":[{"Krate":{"name":"a","version":"1.0.0"}}],"labels":[
+            {"message":"rejected","span":"X"}],"message":"no licence fits","severity":"error"},"type":"diagnostic"}
+            {"fields":{"message":"two versions","severity":"warning"},"type":"diagnostic"}
+            {"fields":{"message":"no crate","severity":"error"},"type":"diagnostic"}
+            {"fields":{"errors":2},"type":"summary"}"#
+            .replace("[\n            ", "[");
+        let expected = [("no licence fits; `X`: rejected", "Cargo.lock (a 1.0.0)"), ("no crate", "deny.toml")];
+        assert_eq!(errors(&report), expected.map(|(what, place)| (what.to_owned(), place.to_owned())));
     }
 
     #[test]

@@ -7,8 +7,8 @@ use globset::{Glob, GlobSet, GlobSetBuilder};
 use xshell::cmd;
 
 use crate::Result;
+use crate::manifests::{self, Package};
 use crate::release::context::Context;
-use crate::release::manifests::{self, Package};
 use crate::release::row::{Outcome, Sheet};
 
 /// Files that no published package contains: data, secrets, and what a tool installs or builds.
@@ -130,7 +130,7 @@ fn contents(context: &Context, crates: &[Package], sheet: &mut Sheet) -> Result 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::release::manifests::Dependency;
+    use crate::manifests::Dependency;
 
     fn package(name: &str, is_published: bool, dependencies: &[(&str, bool)]) -> Package {
         let dependency = |(name, is_dev): &(&str, bool)| Dependency {
@@ -146,6 +146,7 @@ mod tests {
             dependencies: dependencies.iter().map(dependency).collect(),
             missing: Vec::new(),
             version: None,
+            rust_version: None,
         }
     }
 

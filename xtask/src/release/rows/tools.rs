@@ -9,6 +9,7 @@ use crate::Result;
 use crate::codegen;
 use crate::release::context::Context;
 use crate::release::row::{Outcome, Sheet};
+use crate::setup::tools::SEMVER_CHECKS;
 
 /// Generated files, the bundle of the console among them, are current byte for byte.
 pub(crate) fn generated(context: &Context) -> Result<Outcome> {
@@ -27,9 +28,8 @@ pub(crate) fn rust_api(context: &Context) -> Result<Outcome> {
         Err(reason) => return Ok(Outcome::Skipped(reason)),
     };
     let sh = context.shell()?;
-    if cmd!(sh, "cargo semver-checks --version").quiet().ignore_stdout().ignore_stderr().run().is_err() {
-        let reason = "cargo-semver-checks is not installed (`cargo install --locked cargo-semver-checks`)";
-        return Ok(Outcome::Skipped(reason.to_owned()));
+    if let Err(reason) = SEMVER_CHECKS.require(&sh) {
+        return Ok(Outcome::Skipped(reason));
     }
     let mut sheet = Sheet::default();
     if cmd!(sh, "cargo semver-checks --workspace --baseline-rev {base}").run().is_err() {

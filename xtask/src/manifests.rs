@@ -22,6 +22,8 @@ pub(crate) struct Package {
     pub(crate) missing: Vec<&'static str>,
     /// As written; `None` if it is the version of the workspace.
     pub(crate) version: Option<String>,
+    /// The lowest version of Rust, as written; `None` if it is that of the workspace.
+    pub(crate) rust_version: Option<String>,
 }
 
 /// A dependency on a package of the repository.
@@ -45,10 +47,20 @@ impl Package {
 
 /// The version of the workspace.
 pub(crate) fn version(repository: &Repository) -> Result<String> {
+    shared(repository, "version")
+}
+
+/// The lowest version of Rust that the workspace promises.
+pub(crate) fn rust_version(repository: &Repository) -> Result<String> {
+    shared(repository, "rust-version")
+}
+
+/// A field that the crates share.
+fn shared(repository: &Repository, key: &str) -> Result<String> {
     let manifest: toml::Table = toml::from_str(repository.text("Cargo.toml")?)?;
     let package = manifest.get("workspace").and_then(|workspace| workspace.get("package"));
-    let version = package.and_then(|package| package.get("version")).and_then(toml::Value::as_str);
-    Ok(version.ok_or("Cargo.toml: [workspace.package] has no version")?.to_owned())
+    let value = package.and_then(|package| package.get(key)).and_then(toml::Value::as_str);
+    Ok(value.ok_or_else(|| format!("Cargo.toml: [workspace.package] has no {key}"))?.to_owned())
 }
 
 /// The members of the cargo workspace.
@@ -98,6 +110,7 @@ fn crate_of(manifest: &str, table: &toml::Table, shared: &BTreeMap<String, Optio
         dependencies,
         missing: missing.filter(|key| !package.contains_key(*key)).collect(),
         version: text("version"),
+        rust_version: text("rust-version"),
     })
 }
 
@@ -131,6 +144,7 @@ pub(crate) fn npm(repository: &Repository) -> Result<Vec<Package>> {
                 .filter(|key| value.get(*key).is_none())
                 .collect(),
             version: text("version"),
+            rust_version: None,
         });
     }
     Ok(packages)

@@ -1,0 +1,151 @@
+//! A test executes what changed: of each changed Rust source, at least one of the changed lines that can be executed.
+//!
+//! Coverage is measured with cargo-llvm-cov, of all tests of the workspace and of the programs that they start.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use xshell::{Shell, cmd};
+
+use crate::Result;
+use crate::release::changes;
+use crate::release::context::Context;
+use crate::release::row::{Outcome, Sheet};
+use crate::setup::tools::{self, Llvm};
+use crate::tidy::repository::has_extension;
+use crate::workspace;
+
+/// Which lines of a source were executed.
+type Executed = BTreeMap<usize, bool>;
+
+pub(crate) fn run(context: &Context) -> Result<Outcome> {
+    let base = match context.base() {
+        Ok(base) => base,
+        Err(reason) => return Ok(Outcome::Skipped(reason)),
+    };
+    let changes = changes::since_base(context, &base.revision)?;
+    let (sources, others): (BTreeMap<_, _>, BTreeMap<_, _>) = changes
+        .into_iter()
+        .filter(|(path, lines)| is_source(path) && !lines.is_empty())
+        .partition(|(path, _)| context.files.has(path) && has_extension(path, "rs"));
+    let mut sheet = Sheet::default();
+    if !others.is_empty() {
+        sheet.note(format!("{} changed sources in other languages are not measured", others.len()));
+    }
+    if sources.is_empty() {
+        sheet.note("no Rust source changed");
+        return Ok(sheet.outcome());
+    }
+    let sh = context.shell()?;
+    let llvm = match (tools::LLVM_COV.require(&sh), tools::llvm(&sh)?) {
+        (Ok(()), Ok(llvm)) => llvm,
+        (Err(reason), _) | (_, Err(reason)) => return Ok(Outcome::Skipped(reason)),
+    };
+    let Ok(report) = measure(&sh, &llvm)? else {
+        sheet.red("the tests fail when coverage is measured", "the output above", "run `cargo xtask test --only rust`");
+        return Ok(sheet.outcome());
+    };
+    compare(&sources, &parse(&report, context.root()), &mut sheet);
+    Ok(sheet.outcome())
+}
+
+/// Whether a path is the source of a crate or a package, and not that of its tests.
+fn is_source(path: &str) -> bool {
+    let extension = Path::new(path).extension().and_then(|extension| extension.to_str());
+    let is_code = extension.is_some_and(|extension| ["rs", "ts", "tsx", "py"].contains(&extension));
+    let is_test = |name: &str| name == "tests.rs" || name.ends_with("_tests.rs") || name.contains(".test.");
+    is_code && path.split('/').any(|part| part == "src") && !path.rsplit('/').next().is_some_and(is_test)
+}
+
+/// Runs all tests and returns the report in the format of lcov, or an error if a test fails.
+fn measure(sh: &Shell, llvm: &Llvm) -> Result<std::result::Result<String, xshell::Error>> {
+    let _cov = sh.push_env("LLVM_COV", &llvm.cov);
+    let _profdata = sh.push_env("LLVM_PROFDATA", &llvm.profdata);
+    let report = sh.create_temp_dir()?;
+    let report = report.path().join("lcov.info");
+    let runner: &[&str] =
+        if workspace::has_nextest(sh) { &["nextest", "--no-fail-fast"] } else { &["test", "--no-fail-fast"] };
+    // Members below a folder `tests` are sources as well, which cargo-llvm-cov leaves out by default.
+    let options = ["--workspace", "--all-targets", "--disable-default-ignore-filename-regex", "--lcov", "--output-path"];
+    if let Err(error) = cmd!(sh, "cargo llvm-cov {runner...} {options...} {report}").run() {
+        return Ok(Err(error));
+    }
+    Ok(Ok(std::fs::read_to_string(report)?))
+}
+
+/// The lines of each file below the root: `SF:path`, then `DA:line,count` for each line.
+fn parse(report: &str, root: &Path) -> BTreeMap<String, Executed> {
+    let mut files = BTreeMap::<String, Executed>::new();
+    let mut current = None;
+    for line in report.lines() {
+        if let Some(path) = line.strip_prefix("SF:") {
+            let path = Path::new(path).strip_prefix(root).ok().and_then(Path::to_str);
+            current = path.map(|path| files.entry(path.replace('\\', "/")).or_default());
+        } else if let (Some(data), Some(lines)) = (line.strip_prefix("DA:"), current.as_deref_mut()) {
+            let mut numbers = data.split(',').map(str::parse::<usize>);
+            if let (Some(Ok(line)), Some(Ok(count))) = (numbers.next(), numbers.next()) {
+                *lines.entry(line).or_default() |= count > 0;
+            }
+        }
+    }
+    files
+}
+
+fn compare(changes: &BTreeMap<String, BTreeSet<usize>>, coverage: &BTreeMap<String, Executed>, sheet: &mut Sheet) {
+    let (mut executed, mut measured, mut without) = (0, 0, 0);
+    for (path, changed) in changes {
+        let lines: Vec<_> = coverage.get(path).into_iter().flatten().filter(|(line, _)| changed.contains(*line)).collect();
+        let Some((first, _)) = lines.first() else {
+            without += 1;
+            continue;
+        };
+        let hits = lines.iter().filter(|(_, is_executed)| **is_executed).count();
+        (executed, measured) = (executed + hits, measured + lines.len());
+        if hits == 0 {
+            let what = format!("no test executes any of the {} changed lines with code", lines.len());
+            sheet.red(what, format!("{path}:{first}"), "add a test that executes them, or remove what nothing needs");
+        }
+    }
+    sheet.note(format!("tests execute {executed} of {measured} changed lines with code"));
+    if without > 0 {
+        sheet.note(format!("{without} changed sources have no changed line with code, or are not compiled on this system"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_executed_line_of_each_changed_file_is_required() {
+        let report = "SF:/r/a/src/lib.rs\nDA:1,0\nDA:2,3\nend_of_record\nSF:/r/b/src/lib.rs\nDA:1,7\nDA:5,0\nDA:6,0\nend_of_record\n\
+            SF:/elsewhere/src/lib.rs\nDA:1,0\n";
+        let coverage = parse(report, Path::new("/r"));
+        assert_eq!(coverage.len(), 2);
+        let changes = |lines: &[usize]| lines.iter().copied().collect::<BTreeSet<_>>();
+        let changes = BTreeMap::from([
+            ("a/src/lib.rs".to_owned(), changes(&[1, 2])),
+            ("b/src/lib.rs".to_owned(), changes(&[5, 6])),
+            ("c/src/lib.rs".to_owned(), changes(&[1])),
+        ]);
+        let mut sheet = Sheet::default();
+        compare(&changes, &coverage, &mut sheet);
+        let Outcome::Red { findings, notes } = sheet.outcome() else { panic!("not red") };
+        assert_eq!(findings.len(), 1);
+        assert_eq!(findings[0].place, "b/src/lib.rs:5");
+        assert_eq!(findings[0].what, "no test executes any of the 2 changed lines with code");
+        assert!(notes[0].contains("1 of 4"), "{notes:?}");
+    }
+
+    #[test]
+    fn sources_are_distinguished_from_tests() {
+        for source in ["domain/src/a.rs", "app/console/web/src/ui/a.tsx", "tests/kit/src/lib.rs"] {
+            assert!(is_source(source), "{source}");
+        }
+        for other in
+            ["domain/tests/a.rs", "a/src/tests.rs", "a/src/b_tests.rs", "a/src/x.test.ts", "a/src/x.sql", "a/build.rs"]
+        {
+            assert!(!is_source(other), "{other}");
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! Tools of some checks of `release-check`. `cargo xtask setup --release` installs them, since the tests do not need them.
+
+use std::path::PathBuf;
+
+use xshell::{Shell, cmd};
+
+use super::need::{self, on_path};
+use crate::Result;
+
+/// A subcommand of cargo that `cargo install` installs.
+pub(crate) struct Tool {
+    /// The name of the package: `cargo-deny` for `cargo deny`.
+    package: &'static str,
+}
+
+/// Coverage.
+pub(crate) const LLVM_COV: Tool = Tool { package: "cargo-llvm-cov" };
+/// Licences, bans, sources and advisories.
+pub(crate) const DENY: Tool = Tool { package: "cargo-deny" };
+/// Breaking changes of crates.
+pub(crate) const SEMVER_CHECKS: Tool = Tool { package: "cargo-semver-checks" };
+
+impl Tool {
+    /// Ok if the tool is installed, otherwise the reason and how to install it.
+    pub(crate) fn require(&self, sh: &Shell) -> std::result::Result<(), String> {
+        let package = self.package;
+        let command = package.trim_start_matches("cargo-");
+        match cmd!(sh, "cargo {command} --version").quiet().ignore_stdout().ignore_stderr().run() {
+            Ok(()) => Ok(()),
+            Err(_) => Err(format!("{package} is not installed (`cargo install --locked {package}`)")),
+        }
+    }
+}
+
+/// Tools of LLVM that read the data which programs of this compiler write.
+pub(crate) struct Llvm {
+    pub(crate) cov: PathBuf,
+    pub(crate) profdata: PathBuf,
+}
+
+/// The tools beside the compiler, or those of the same version on the PATH, as Debian names them; otherwise the reason and how to
+/// install them.
+pub(crate) fn llvm(sh: &Shell) -> Result<std::result::Result<Llvm, String>> {
+    let version = cmd!(sh, "rustc --version --verbose").quiet().read()?;
+    let field = |name: &str| version.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
+    let Some(host) = field("host:") else { return Err("rustc does not name its host".into()) };
+    let package = llvm_package(&version)?;
+    let beside = PathBuf::from(cmd!(sh, "rustc --print sysroot").quiet().read()?).join("lib/rustlib").join(host).join("bin");
+    let suffix = package.trim_start_matches("llvm");
+    let tool = |name: &str| {
+        let beside = beside.join(format!("{name}{}", std::env::consts::EXE_SUFFIX));
+        if beside.is_file() { Some(beside) } else { on_path(&format!("{name}{suffix}")) }
+    };
+    Ok(match (tool("llvm-cov"), tool("llvm-profdata")) {
+        (Some(cov), Some(profdata)) => Ok(Llvm { cov, profdata }),
+        (None, _) | (_, None) => Err(format!(
+            "llvm-cov is not installed (`rustup component add llvm-tools`, or the package `{package}` of a distribution)"
+        )),
+    })
+}
+
+/// The package of Debian with the LLVM of a compiler, from the output of `rustc --version --verbose`.
+fn llvm_package(version: &str) -> Result<String> {
+    let llvm = version.lines().find_map(|line| line.strip_prefix("LLVM version: ")).ok_or("rustc does not name its LLVM")?;
+    Ok(format!("llvm-{}", llvm.split('.').next().unwrap_or(llvm)))
+}
+
+/// Installs what is missing.
+pub(super) fn install(sh: &Shell) -> Result {
+    for tool in [&LLVM_COV, &DENY, &SEMVER_CHECKS] {
+        if tool.require(sh).is_err() {
+            let package = tool.package;
+            cmd!(sh, "cargo install --locked {package}").run()?;
+        }
+    }
+    let Err(reason) = llvm(sh)? else { return Ok(()) };
+    if need::is_debian_as_root(sh) {
+        need::apt_install(sh, &[&llvm_package(&cmd!(sh, "rustc --version --verbose").quiet().read()?)?])?;
+    } else {
+        return Err(reason.into());
+    }
+    llvm(sh)?.map(drop).map_err(Into::into)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_tool_is_named_with_the_command_that_installs_it() {
+        let absent = Tool { package: "cargo-does-not-exist" };
+        let reason = absent.require(&Shell::new().unwrap()).unwrap_err();
+        assert_eq!(reason, "cargo-does-not-exist is not installed (`cargo install --locked cargo-does-not-exist`)");
+    }
+
+    #[test]
+    fn the_package_has_the_version_of_the_compiler() {
+        assert_eq!(llvm_package("rustc 1.95.0\nhost: x\nLLVM version: 22.1.2\n").unwrap(), "llvm-22");
+        assert!(llvm_package("rustc 1.95.0").is_err());
+    }
+}
