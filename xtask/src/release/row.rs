@@ -64,6 +64,11 @@ impl Sheet {
         self.notes.push(note.into());
     }
 
+    /// Whether there is a finding.
+    pub(crate) fn is_red(&self) -> bool {
+        !self.findings.is_empty()
+    }
+
     /// Red with at least one finding, otherwise green.
     pub(crate) fn outcome(self) -> Outcome {
         let Self { findings, notes } = self;

@@ -161,16 +161,21 @@ fn repeat(sh: &Shell, repeated: &[Repeated], sheet: &mut Sheet) -> Result {
     let mut failures = BTreeMap::<(&str, String), (u64, u64)>::new();
     for seed in first..first + ROUNDS {
         for Repeated { program, tests } in repeated {
-            for failed in round(sh, program, tests, seed)? {
-                failures.entry((&program.selection, failed)).or_insert((seed, 0)).1 += 1;
+            let (failed, output) = round(sh, program, tests, seed)?;
+            let mut is_new = false;
+            for test in failed {
+                let (_, count) = failures.entry((&program.selection, test)).or_insert((seed, 0));
+                *count += 1;
+                is_new |= *count == 1;
+            }
+            if is_new {
+                eprintln!("{output}");
             }
         }
     }
     for ((selection, failed), (seed, count)) in failures {
-        let command = format!(
-            "RUSTC_BOOTSTRAP=1 cargo test {selection} -- -Z unstable-options --shuffle-seed {seed} TESTS OF THE FILE"
-        );
-        let mend = format!("find what depends on time, order or other tests: `{command}`");
+        let command = format!("RUSTC_BOOTSTRAP=1 cargo test {selection} -- -Z unstable-options --shuffle-seed {seed}");
+        let mend = format!("find what depends on time, order or other tests, for example with `{command}`");
         sheet.red(format!("{count} of {ROUNDS} runs in a random order failed"), format!("{failed} ({selection})"), mend);
     }
     let tests: usize = repeated.iter().map(|repeated| repeated.tests.len()).sum();
@@ -178,8 +183,8 @@ fn repeat(sh: &Shell, repeated: &[Repeated], sheet: &mut Sheet) -> Result {
     Ok(())
 }
 
-/// Runs tests once and returns the names of those that failed.
-fn round(sh: &Shell, program: &Program, tests: &[String], seed: u64) -> Result<Vec<String>> {
+/// Runs tests once and returns the names of those that failed, and the output.
+fn round(sh: &Shell, program: &Program, tests: &[String], seed: u64) -> Result<(Vec<String>, String)> {
     let folder = sh.create_temp_dir()?;
     let log = folder.path().join("log");
     let output = File::create(&log)?;
@@ -206,19 +211,16 @@ fn round(sh: &Shell, program: &Program, tests: &[String], seed: u64) -> Result<V
         std::thread::sleep(Duration::from_millis(10));
     };
     let text = String::from_utf8_lossy(&std::fs::read(log)?).into_owned();
-    let is_success = status.is_some_and(|status| status.success());
-    if !is_success {
-        eprintln!("{text}");
-    }
-    Ok(match status {
-        Some(_) if is_success => Vec::new(),
-        Some(status) => failed(&text).unwrap_or_else(|| vec![format!("the test program ended with {status}")]),
+    let failed = match status {
+        Some(status) if status.success() => Vec::new(),
+        Some(status) => failed_tests(&text).unwrap_or_else(|| vec![format!("the test program ended with {status}")]),
         None => vec![format!("the tests took more than {} minutes", LIMIT.as_secs() / 60)],
-    })
+    };
+    Ok((failed, text))
 }
 
 /// The names in the lines `test NAME ... FAILED`; `None` if there is none.
-fn failed(output: &str) -> Option<Vec<String>> {
+fn failed_tests(output: &str) -> Option<Vec<String>> {
     let names = output.lines().filter_map(|line| line.strip_prefix("test ")?.strip_suffix(" ... FAILED"));
     let names: Vec<_> = names.map(|name| name.split(" - ").next().unwrap_or(name).to_owned()).collect();
     (!names.is_empty()).then_some(names)
@@ -247,7 +249,7 @@ mod tests {
     #[test]
     fn failed_tests_are_read_from_the_output() {
         let output = "running 3 tests\ntest a::b ... ok\ntest a::c ... FAILED\ntest d - should panic ... FAILED\n";
-        assert_eq!(failed(output).unwrap(), ["a::c", "d"]);
-        assert!(failed("running 0 tests\n").is_none());
+        assert_eq!(failed_tests(output).unwrap(), ["a::c", "d"]);
+        assert!(failed_tests("running 0 tests\n").is_none());
     }
 }
