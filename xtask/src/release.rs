@@ -1,10 +1,9 @@
-//! `cargo xtask release-check`: what must hold before a release.
+//! `cargo xtask release-check`: what must hold before a release. `cargo xtask release`: a release on this machine.
 //!
 //! One module per check, behind the interface of `row`. Each check gets the repository folder as a parameter.
 
 mod api_changes;
 mod base;
-mod build;
 mod changelog_file;
 mod changes;
 mod context;

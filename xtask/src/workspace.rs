@@ -40,7 +40,10 @@ pub(crate) fn metadata() -> Result<Metadata> {
 pub(crate) fn server(sh: &Shell) -> Result<PathBuf> {
     cmd!(sh, "cargo build --quiet --workspace --bins").run()?;
     let name = format!("grantry{}", std::env::consts::EXE_SUFFIX);
-    Ok(metadata()?.target_directory.join("debug").join(name).into())
+    // The current directory can be a copy of the repository.
+    let manifest = sh.current_dir().join("Cargo.toml");
+    let metadata = MetadataCommand::new().manifest_path(manifest).no_deps().exec()?;
+    Ok(metadata.target_directory.join("debug").join(name).into())
 }
 
 /// Whether nextest is installed.

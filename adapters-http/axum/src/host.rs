@@ -51,6 +51,7 @@ pub struct Api {
 
 /// How users sign in.
 #[derive(Clone)]
+#[non_exhaustive]
 pub enum IdentityMode {
     /// Accounts of this deployment, with log-in and log-out here.
     Accounts(Arc<Accounts>),

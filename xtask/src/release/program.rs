@@ -9,13 +9,21 @@ use xshell::{Shell, cmd};
 
 use crate::Result;
 
-/// Which program is built, and with which features: without the demo authorization server.
-const SELECTION: [&str; 7] =
-    ["--package", "grantry", "--bin", "grantry", "--no-default-features", "--features", "cli,sqlite"];
+/// The program without the demo authorization server.
+pub(crate) const FEATURES: [&str; 3] = ["--no-default-features", "--features", "cli,sqlite"];
+
+/// Variables that would change what the compilers write.
+const AMBIENT: [&str; 6] =
+    ["CXXFLAGS", "HOST_CFLAGS", "TARGET_CFLAGS", "CARGO_BUILD_TARGET", "CARGO_BUILD_RUSTC_WRAPPER", "RUSTC_WRAPPER"];
 
 /// Builds the program from the sources in a folder, below `target`, and returns its path.
 pub(crate) fn build(sh: &Shell, sources: &Path, target: &Path) -> Result<PathBuf> {
-    let home = cargo_home(sh)?;
+    let (home, host) = (cargo_home(sh)?, host(sh)?);
+    for path in [sources, target, &home] {
+        if path.to_string_lossy().contains(char::is_whitespace) {
+            return Err(format!("{}: the flags of C compilers cannot contain white space", path.display()).into());
+        }
+    }
     let paths = [(sources, "/grantry"), (target, "/target"), (home.as_path(), "/cargo")];
     let mapped = |option: &str| paths.map(|(from, to)| format!("{option}={}={to}", from.display()));
     // The separator permits spaces in paths.
@@ -24,8 +32,22 @@ pub(crate) fn build(sh: &Shell, sources: &Path, target: &Path) -> Result<PathBuf
     let _c = cfg!(unix).then(|| sh.push_env("CFLAGS", mapped("-ffile-prefix-map").join(" ")));
     let _target = sh.push_env("CARGO_TARGET_DIR", target);
     let _there = sh.push_dir(sources);
-    cmd!(sh, "cargo build --quiet --release --locked {SELECTION...}").run()?;
-    Ok(target.join("release").join(format!("grantry{}", std::env::consts::EXE_SUFFIX)))
+    let of_the_host = format!("CFLAGS_{}", host.replace('-', "_"));
+    let selection = ["--package", "grantry", "--bin", "grantry", "--target", &host];
+    let mut command =
+        cmd!(sh, "cargo build --quiet --release --locked {selection...} {FEATURES...}").env_remove(of_the_host);
+    for name in AMBIENT {
+        command = command.env_remove(name);
+    }
+    command.run()?;
+    Ok(target.join(host).join("release").join(format!("grantry{}", std::env::consts::EXE_SUFFIX)))
+}
+
+/// The target triple of this machine.
+pub(crate) fn host(sh: &Shell) -> Result<String> {
+    let text = cmd!(sh, "rustc --version --verbose").quiet().read()?;
+    let host = text.lines().find_map(|line| line.strip_prefix("host: "));
+    Ok(host.ok_or("rustc prints no host")?.to_owned())
 }
 
 /// The folder of cargo, with the sources of dependencies.

@@ -6,8 +6,9 @@
 mod artifacts;
 mod conditions;
 mod edits;
+mod parts;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use cargo_metadata::semver::Version;
 use clap::Args;
@@ -16,12 +17,11 @@ use jiff::tz::TimeZone;
 use xshell::{Shell, cmd};
 
 use super::context::Context;
-use super::{CheckOptions, check, run_rows};
-use crate::workspace::CONSOLE;
-use crate::{Result, workspace};
-
-/// Checks of the copy after its files were edited.
-const CHECKS_OF_THE_COPY: [&str; 3] = ["packages", "http-api", "documentation"];
+use super::row::Outcome;
+use super::rows::ROWS;
+use super::run_rows;
+use crate::workspace::{self, CONSOLE};
+use crate::{Result, setup};
 
 /// Options of `release`.
 #[derive(Args)]
@@ -35,20 +35,19 @@ pub(crate) struct ReleaseOptions {
 
 /// Checks the repository, and builds the archives of a release.
 pub(crate) fn release(options: &ReleaseOptions) -> Result {
-    let root = workspace::root();
-    let context = Context::open(&root)?;
+    let context = Context::open(&workspace::root(), None)?;
     let version = &options.version;
     conditions::check(&context, version)?;
-    println!("── release-check");
-    check(&CheckOptions::default())?;
-
-    let target = workspace::metadata()?.target_directory.into_std_path_buf();
-    println!("── copy with version {version} in {}", target.join(format!("release-{version}")).display());
-    let copy = Copy::create(&root, &target, version, context.today)?;
+    let copy = Copy::create(&context, version)?;
+    println!("── checks of version {version} in {}", copy.sources.display());
+    let skipped = copy.check()?;
     println!("── archives");
-    let written = artifacts::build(&copy)?;
-    for path in &written {
+    copy.date()?;
+    for path in artifacts::build(&copy)? {
         println!("{}", path.display());
+    }
+    for row in skipped {
+        println!("skipped: {row}");
     }
     let tag = format!("v{version}");
     if options.dry_run {
@@ -56,53 +55,55 @@ pub(crate) fn release(options: &ReleaseOptions) -> Result {
         return Ok(());
     }
     copy.adopt(&tag)?;
-    println!("the branch has the commit, and the tag {tag} exists. Next: `git push origin HEAD {tag}`, publish the archives");
+    println!("the branch has the commit and the tag {tag}. Next: `git push origin HEAD {tag}`, and publish the archives");
     Ok(())
 }
 
 /// A copy of the repository with the files of the new version, committed.
 struct Copy {
     root: PathBuf,
+    /// The commit of the repository that was copied.
+    start: String,
     sources: PathBuf,
     /// The folder of the archives.
     archives: PathBuf,
-    /// Where cargo builds. Every version uses the same folder, so that dependencies are built once.
+    /// Where the program is built. Every version uses the same folder, so that dependencies are built once.
     build: PathBuf,
     version: Version,
-    /// The time of every file and every document of the release, in seconds since 1970: the start of its day in UTC.
-    epoch: i64,
+    today: Date,
 }
 
 impl Copy {
-    /// Copies the repository in `root` below the folder `target`.
-    fn create(root: &Path, target: &Path, version: &Version, today: Date) -> Result<Self> {
+    fn create(context: &Context, version: &Version) -> Result<Self> {
+        let target = context.target()?;
         let folder = target.join(format!("release-{version}"));
         if folder.exists() {
             std::fs::remove_dir_all(&folder)?;
         }
+        let source = context.shell()?;
         let copy = Self {
-            root: root.to_owned(),
+            root: context.root().to_owned(),
+            start: cmd!(source, "git rev-parse HEAD").quiet().read()?,
             sources: folder.join("sources"),
             archives: folder.join("archives"),
             build: target.join("release-build"),
             version: version.clone(),
-            epoch: today.to_zoned(TimeZone::UTC)?.timestamp().as_second(),
+            today: context.today,
         };
         std::fs::create_dir_all(&copy.archives)?;
-        let sh = Shell::new()?;
-        let sources = &copy.sources;
-        cmd!(sh, "git clone --quiet --local {root} {sources}").run()?;
-        copy.take_author()?;
-        edits::apply(&copy.sources, version, today)?;
+        let (root, sources) = (&copy.root, &copy.sources);
+        cmd!(source, "git clone --quiet --local {root} {sources}").run()?;
         let sh = copy.shell()?;
-        // Both write the versions of the members of the workspace into the lock file.
-        cmd!(sh, "cargo update --quiet --offline --workspace").run()?;
-        {
-            let _there = sh.push_dir(CONSOLE);
-            cmd!(sh, "npm install --package-lock-only --ignore-scripts --offline --no-audit --no-fund --loglevel=error").run()?;
+        if cmd!(sh, "git rev-parse HEAD").quiet().read()? != copy.start {
+            return Err("the branch moved while it was copied; run the command again".into());
         }
-        copy.commit()?;
-        copy.check()?;
+        // A clone does not contain the settings of its source. The environment can name an author as well.
+        for key in ["user.name", "user.email"] {
+            if let Ok(value) = cmd!(source, "git config {key}").quiet().read() {
+                cmd!(sh, "git config {key} {value}").quiet().run()?;
+            }
+        }
+        copy.raise_versions()?;
         Ok(copy)
     }
 
@@ -110,49 +111,77 @@ impl Copy {
     fn shell(&self) -> Result<Shell> {
         let sh = Shell::new()?;
         sh.change_dir(&self.sources);
-        sh.set_var("SOURCE_DATE_EPOCH", self.epoch.to_string());
+        sh.set_var("SOURCE_DATE_EPOCH", self.epoch()?.to_string());
         Ok(sh)
     }
 
-    /// A clone does not contain the settings of its source.
-    fn take_author(&self) -> Result {
-        let (source, copy) = (Shell::new()?, self.shell()?);
-        source.change_dir(&self.root);
-        for key in ["user.name", "user.email"] {
-            let value = cmd!(source, "git config {key}").quiet().read().map_err(|_| format!("git has no `{key}`"))?;
-            cmd!(copy, "git config {key} {value}").quiet().run()?;
-        }
-        Ok(())
+    /// The time of every file and document of the release, in seconds since 1970: the start of its day in UTC.
+    fn epoch(&self) -> Result<i64> {
+        Ok(self.today.to_zoned(TimeZone::UTC)?.timestamp().as_second())
     }
 
-    fn commit(&self) -> Result {
-        let (sh, version) = (self.shell()?, &self.version);
-        let date = format!("{} +0000", self.epoch);
+    /// Writes and commits the version in all files that contain it.
+    fn raise_versions(&self) -> Result {
+        edits::set_versions(&self.sources, &self.version)?;
+        let sh = self.shell()?;
+        // Both write the versions of the members of the workspace into their lock file.
+        cmd!(sh, "cargo update --quiet --offline --workspace").run()?;
+        {
+            let _there = sh.push_dir(CONSOLE);
+            cmd!(sh, "npm install --package-lock-only --ignore-scripts --offline --no-audit --no-fund --loglevel=error")
+                .run()?;
+        }
+        let message = format!("Release {}", self.version);
+        self.commit(&["--allow-empty", "--message", &message])
+    }
+
+    /// Runs every check on the files of the new version, and returns those that were skipped.
+    fn check(&self) -> Result<Vec<String>> {
+        setup::run(&self.shell()?)?;
+        let rows: Vec<_> = ROWS.iter().collect();
+        let records = run_rows(&self.sources, None, &rows, |record| println!("{}", record.text()))?;
+        let red: Vec<_> = records.iter().filter(|record| record.is_red()).map(|record| record.row).collect();
+        if !red.is_empty() {
+            return Err(format!("red: {}", red.join(", ")).into());
+        }
+        let skipped = records.iter().filter_map(|record| match &record.outcome {
+            Outcome::Skipped(reason) => Some(format!("{}: {reason}", record.row)),
+            Outcome::Green { .. } | Outcome::Red { .. } => None,
+        });
+        Ok(skipped.collect())
+    }
+
+    /// Moves the entries of the changelog below the heading of the version.
+    fn date(&self) -> Result {
+        edits::date_changelog(&self.sources, &self.version, self.today)?;
+        self.commit(&["--amend", "--no-edit"])
+    }
+
+    fn commit(&self, options: &[&str]) -> Result {
+        let (sh, date) = (self.shell()?, format!("{} +0000", self.epoch()?));
         let _author = sh.push_env("GIT_AUTHOR_DATE", &date);
         let _committer = sh.push_env("GIT_COMMITTER_DATE", &date);
-        let subject = format!("Release {version}");
-        let body = format!("Sets the versions of all packages to {version} and dates the changelog.");
-        cmd!(sh, "git commit --quiet --all --message {subject} --message {body}").run()?;
+        cmd!(sh, "git -c commit.gpgSign=false commit --quiet --all --date {date} {options...}").run()?;
         Ok(())
     }
 
-    /// The edited files are consistent.
-    fn check(&self) -> Result {
-        let rows = super::choose(&CHECKS_OF_THE_COPY.map(str::to_owned), false)?;
-        let records = run_rows(&self.sources, &rows, |record| println!("{}", record.text()))?;
-        if records.iter().any(super::Record::is_red) {
-            return Err("the files of the new version are not consistent".into());
-        }
-        Ok(())
-    }
-
-    /// Brings the commit into the repository, and tags it.
+    /// Brings the commit and its tag into the repository: both or none.
     fn adopt(&self, tag: &str) -> Result {
-        let (sh, sources) = (Shell::new()?, &self.sources);
+        let (copy, sh, sources) = (self.shell()?, Shell::new()?, &self.sources);
         sh.change_dir(&self.root);
-        cmd!(sh, "git pull --quiet --ff-only {sources} HEAD").run()?;
+        if cmd!(sh, "git rev-parse HEAD").quiet().read()? != self.start {
+            return Err("the branch moved while the release was built; run the command again".into());
+        }
         let message = format!("Release {}", self.version);
-        cmd!(sh, "git tag --annotate {tag} --message {message}").run()?;
+        cmd!(copy, "git -c tag.gpgSign=false tag --annotate {tag} --message {message}").run()?;
+        cmd!(sh, "git fetch --quiet --no-tags {sources} refs/tags/{tag}:refs/tags/{tag}").run()?;
+        if let Err(error) = cmd!(sh, "git merge --quiet --ff-only {tag}").run() {
+            cmd!(sh, "git tag --delete {tag}").run()?;
+            return Err(error.into());
+        }
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,52 +1,84 @@
-//! The archives of a release: sources, program, packages, documents about their parts, and checksums.
+//! The archives of a release: sources, program, packages, lists of their parts, and checksums.
 //!
-//! The same commit and the same day give the same bytes in every folder.
+//! For the same commit, author, day and tools, the bytes do not depend on the folder.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use flate2::write::GzEncoder;
 use flate2::{Compression, GzBuilder};
-use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use xshell::cmd;
 
 use super::Copy;
-use crate::release::{build, manifests};
+use super::parts;
+use crate::release::program;
+use crate::tidy::repository::Repository;
 use crate::workspace::{CONSOLE, PYTHON};
-use crate::{Result, setup};
+use crate::{Result, manifests, setup};
 
 /// What an operator receives beside the program.
 const BESIDE_THE_PROGRAM: [&str; 4] = ["README.md", "LICENSE", "CHANGELOG.md", "grantry.example.toml"];
 
 /// Builds everything, and returns the written files, the list of checksums last.
 pub(super) fn build(copy: &Copy) -> Result<Vec<PathBuf>> {
+    let host = program::host(&copy.shell()?)?;
+    let crates = published_crates(copy)?;
+    let expected = names(&copy.version.to_string(), &host, &crates);
     sources(copy)?;
-    program(copy)?;
-    crates(copy)?;
+    program_with_its_parts(copy, &host)?;
+    pack_crates(copy, &crates)?;
     npm_packages(copy)?;
     python_packages(copy)?;
-    bill_of_materials(copy)?;
+    let found: BTreeSet<_> = fs::read_dir(&copy.archives)?
+        .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
+        .collect::<Result<_>>()?;
+    let differences: Vec<_> = found.symmetric_difference(&expected).map(String::as_str).collect();
+    if !differences.is_empty() {
+        return Err(format!("archives that are missing or not expected: {}", differences.join(", ")).into());
+    }
     checksums(&copy.archives)
+}
+
+/// The names of all archives.
+fn names(version: &str, host: &str, crates: &[String]) -> BTreeSet<String> {
+    let fixed = [
+        format!("grantry-{version}-sources.tar.gz"),
+        format!("grantry-{version}-{host}.tar.gz"),
+        format!("grantry-{version}-{host}.cdx.json"),
+        format!("grantry-console-{version}.cdx.json"),
+        format!("grantry-client-{version}.tgz"),
+        format!("grantry-react-{version}.tgz"),
+        // The Python package: its source archive and its wheel.
+        format!("grantry-{version}.tar.gz"),
+        format!("grantry-{version}-py3-none-any.whl"),
+    ];
+    fixed.into_iter().chain(crates.iter().map(|name| format!("{name}-{version}.crate"))).collect()
+}
+
+fn published_crates(copy: &Copy) -> Result<Vec<String>> {
+    let packages = manifests::crates(&Repository::read(&copy.shell()?)?)?;
+    Ok(packages.into_iter().filter(|package| package.is_published).map(|package| package.name).collect())
 }
 
 /// The files of the commit.
 fn sources(copy: &Copy) -> Result {
-    let (sh, name) = (copy.shell()?, format!("grantry-{}", copy.version));
-    let tar = copy.archives.join(format!("{name}.tar"));
-    cmd!(sh, "git archive --format=tar --prefix={name}/ --output={tar} HEAD").run()?;
-    let mut writer = gzip(&copy.archives.join(format!("{name}.tar.gz")))?;
+    let (sh, version) = (copy.shell()?, copy.version.to_string());
+    let tar = copy.archives.join("sources.tar");
+    cmd!(sh, "git -c tar.umask=0022 archive --format=tar --prefix=grantry-{version}/ --output={tar} HEAD").run()?;
+    let mut writer = gzip(&copy.archives.join(format!("grantry-{version}-sources.tar.gz")))?;
     std::io::copy(&mut File::open(&tar)?, &mut writer)?;
     writer.finish()?;
     fs::remove_file(tar)?;
     Ok(())
 }
 
-/// The program without the demo, for the system that builds it.
-fn program(copy: &Copy) -> Result {
-    let sh = copy.shell()?;
-    let program = build::production(&sh, &copy.build)?;
-    let name = format!("grantry-{}-{}", copy.version, build::host(&sh)?);
+/// The program without the demo, for the kind of machine that builds it, and the lists of its parts.
+fn program_with_its_parts(copy: &Copy, host: &str) -> Result {
+    let (sh, version) = (copy.shell()?, &copy.version);
+    let program = program::build(&sh, &copy.sources, &copy.build)?;
+    let name = format!("grantry-{version}-{host}");
     let mut archive = tar::Builder::new(gzip(&copy.archives.join(format!("{name}.tar.gz")))?);
     let beside = BESIDE_THE_PROGRAM.map(|file| copy.sources.join(file));
     for path in [&program].into_iter().chain(&beside) {
@@ -55,22 +87,22 @@ fn program(copy: &Copy) -> Result {
         let mut header = tar::Header::new_gnu();
         header.set_size(content.len().try_into()?);
         header.set_mode(if path == &program { 0o755 } else { 0o644 });
-        header.set_mtime(copy.epoch.try_into()?);
+        header.set_mtime(copy.epoch()?.try_into()?);
         archive.append_data(&mut header, Path::new(&name).join(file), content.as_slice())?;
     }
     archive.into_inner()?.finish()?;
+    fs::write(copy.archives.join(format!("{name}.cdx.json")), parts::of_the_program(copy, host)?)?;
+    fs::write(copy.archives.join(format!("grantry-console-{version}.cdx.json")), parts::of_the_console(copy)?)?;
     Ok(())
 }
 
-/// The crates as `cargo publish` would upload them.
-fn crates(copy: &Copy) -> Result {
+/// The crates as `cargo publish` uploads them. Each is built from what its archive contains.
+fn pack_crates(copy: &Copy, crates: &[String]) -> Result {
     let (sh, target) = (copy.shell()?, &copy.build);
-    let packages = manifests::crates(&crate::tidy::repository::Repository::read(&sh)?)?;
-    let published: Vec<_> = packages.iter().filter(|package| package.is_published).collect();
-    let names: Vec<_> = published.iter().flat_map(|package| ["--package", &package.name]).collect();
-    cmd!(sh, "cargo package --quiet --locked --no-verify --target-dir {target} {names...}").run()?;
-    for package in published {
-        let file = format!("{}-{}.crate", package.name, copy.version);
+    let packages: Vec<_> = crates.iter().flat_map(|name| ["--package", name]).collect();
+    cmd!(sh, "cargo package --quiet --locked --target-dir {target} {packages...}").run()?;
+    for name in crates {
+        let file = format!("{name}-{}.crate", copy.version);
         fs::copy(target.join("package").join(&file), copy.archives.join(&file))?;
     }
     Ok(())
@@ -79,7 +111,6 @@ fn crates(copy: &Copy) -> Result {
 fn npm_packages(copy: &Copy) -> Result {
     let (sh, archives) = (copy.shell()?, &copy.archives);
     let _there = sh.push_dir(CONSOLE);
-    cmd!(sh, "npm ci --prefer-offline --no-audit --no-fund --loglevel=error").run()?;
     for package in ["@grantry/client", "@grantry/react"] {
         cmd!(sh, "npm run build --silent -w {package}").run()?;
         cmd!(sh, "npm pack --silent --pack-destination={archives} -w {package}").run()?;
@@ -89,33 +120,9 @@ fn npm_packages(copy: &Copy) -> Result {
 
 fn python_packages(copy: &Copy) -> Result {
     let (sh, archives) = (copy.shell()?, &copy.archives);
-    let workspace = copy.shell()?;
-    workspace.change_dir(&copy.root);
-    let interpreter = setup::python_environment(&workspace)?;
+    let interpreter = setup::python_environment(&sh)?;
     let _there = sh.push_dir(PYTHON);
     cmd!(sh, "{interpreter} -m hatchling build --directory {archives}").quiet().ignore_stdout().run()?;
-    Ok(())
-}
-
-/// The parts of the program and of the console in it, in the format CycloneDX.
-fn bill_of_materials(copy: &Copy) -> Result {
-    let (sh, version) = (copy.shell()?, &copy.version);
-    let host = build::host(&sh)?;
-    let features = build::FEATURES;
-    let options = ["--format", "json", "--spec-version", "1.5", "--override-filename", "bill-of-materials", "--quiet"];
-    cmd!(sh, "cargo cyclonedx --manifest-path app/Cargo.toml --target {host} {options...} {features...}")
-        .run()
-        .map_err(|error| format!("{error}; `cargo install --locked cargo-cyclonedx` installs the tool"))?;
-    let program = copy.archives.join(format!("grantry-{version}-{host}.cdx.json"));
-    fs::copy(copy.sources.join("app/bill-of-materials.json"), program)?;
-    let _there = sh.push_dir(CONSOLE);
-    let text = cmd!(sh, "npm sbom --sbom-format cyclonedx --package-lock-only --omit dev -w @grantry/web").quiet().read()?;
-    let mut console: Value = serde_json::from_str(&text)?;
-    // npm writes a random number and the time of the call.
-    console.as_object_mut().ok_or("npm sbom wrote no object")?.remove("serialNumber");
-    console["metadata"]["timestamp"] = jiff::Timestamp::from_second(copy.epoch)?.to_string().into();
-    let path = copy.archives.join(format!("grantry-console-{version}.cdx.json"));
-    fs::write(path, format!("{console:#}\n"))?;
     Ok(())
 }
 
@@ -143,6 +150,12 @@ fn gzip(path: &Path) -> Result<GzEncoder<File>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_archive_has_another_name() {
+        // A crate, and the Python package with the name of the program.
+        assert_eq!(names("0.1.0", "x86_64-unknown-linux-gnu", &["grantry".to_owned()]).len(), 9);
+    }
 
     #[test]
     fn checksums_are_in_the_order_of_names() {

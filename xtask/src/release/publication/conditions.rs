@@ -3,39 +3,65 @@
 use std::collections::BTreeSet;
 
 use cargo_metadata::semver::Version;
-use xshell::cmd;
+use xshell::{Shell, cmd};
 
-use crate::Result;
 use crate::release::changelog_file::{self, Changelog};
 use crate::release::context::Context;
-use crate::release::{manifests, versions};
+use crate::release::versions;
+use crate::{Result, manifests};
 
-/// Fails with everything that is in the way: uncommitted changes, a tag that exists, a version that does not fit the changes.
+/// Fails with everything that is in the way: what is missing, and a version that does not fit the changes.
 pub(super) fn check(context: &Context, version: &Version) -> Result {
     let sh = context.shell()?;
+    let mut reasons = repository(&sh)?;
+    if cmd!(sh, "cargo cyclonedx --version").quiet().ignore_stdout().ignore_stderr().run().is_err() {
+        reasons.push("cargo-cyclonedx is not installed; run `cargo install --locked cargo-cyclonedx`".to_owned());
+    }
+    reasons.extend(version_reasons(context, &sh, version)?);
+    if reasons.is_empty() { Ok(()) } else { Err(reasons.join("\n").into()) }
+}
+
+/// What is in the way in the repository itself.
+pub(super) fn repository(sh: &Shell) -> Result<Vec<String>> {
     let mut reasons = Vec::new();
     let changes = cmd!(sh, "git status --porcelain").quiet().read()?;
     if !changes.is_empty() {
         reasons.push(format!("there are uncommitted changes; commit or remove them:\n{changes}"));
     }
-    let tags: BTreeSet<_> = cmd!(sh, "git tag --list v*").quiet().read()?.lines().map(str::to_owned).collect();
-    if tags.contains(&format!("v{version}")) {
+    if cmd!(sh, "git symbolic-ref --quiet HEAD").quiet().ignore_stdout().run().is_err() {
+        reasons.push("no branch is checked out; run `git switch BRANCH`".to_owned());
+    }
+    if cmd!(sh, "git var GIT_COMMITTER_IDENT").quiet().ignore_stdout().ignore_stderr().run().is_err() {
+        reasons.push("git has no author; set `user.name` and `user.email`".to_owned());
+    }
+    Ok(reasons)
+}
+
+/// Why this version cannot be released now.
+pub(super) fn version_reasons(context: &Context, sh: &Shell, version: &Version) -> Result<Vec<String>> {
+    let mut reasons = Vec::new();
+    let all = cmd!(sh, "git tag --list v*").quiet().read()?;
+    if all.lines().any(|tag| tag == format!("v{version}")) {
         reasons.push(format!("the tag v{version} exists; choose another version"));
     }
-    let last = tags.iter().filter_map(|tag| Version::parse(tag.strip_prefix('v')?).ok()).max();
+    // Another branch can have higher versions.
+    let merged = cmd!(sh, "git tag --list v* --merged HEAD").quiet().read()?;
+    let released: BTreeSet<_> = merged.lines().filter_map(|tag| Version::parse(tag.strip_prefix('v')?).ok()).collect();
     let current = versions::parse("Cargo.toml", &manifests::version(&context.files)?)?;
     let changelog = Changelog::parse(context.files.text(changelog_file::FILE)?);
     let labels: BTreeSet<_> = changelog.unreleased().iter().map(|entry| entry.label.as_str()).collect();
-    reasons.extend(unfit(last.as_ref(), &current, &labels, version));
-    if reasons.is_empty() { Ok(()) } else { Err(reasons.join("\n").into()) }
+    reasons.extend(unfit(&released, &current, &labels, version));
+    Ok(reasons)
 }
 
 /// Why a version does not fit the entries since the last release.
 ///
 /// A breaking change requires a new major version or, before 1.0.0, a new minor one; a feature requires a new minor version
-/// from 1.0.0 on (Semantic Versioning 2.0.0).
-fn unfit(last: Option<&Version>, current: &Version, labels: &BTreeSet<&str>, new: &Version) -> Option<String> {
-    if labels.is_empty() {
+/// from 1.0.0 on (Semantic Versioning 2.0.0). A candidate of a version, such as 2.0.0-rc.1, is no release in this sense.
+fn unfit(released: &BTreeSet<Version>, current: &Version, labels: &BTreeSet<&str>, new: &Version) -> Option<String> {
+    let last_of_all = released.last();
+    let is_final = last_of_all.is_some_and(|last| !last.pre.is_empty() && new.pre.is_empty() && last < new);
+    if labels.is_empty() && !is_final {
         return Some(format!("{} has no entry since the last release", changelog_file::FILE));
     }
     if !new.build.is_empty() {
@@ -44,10 +70,10 @@ fn unfit(last: Option<&Version>, current: &Version, labels: &BTreeSet<&str>, new
     if new < current {
         return Some(format!("{new} is lower than {current}, the version in Cargo.toml"));
     }
-    let last = last?;
-    if new <= last {
+    if let Some(last) = last_of_all.filter(|last| new <= last) {
         return Some(format!("{new} is not higher than {last}, the last release"));
     }
+    let last = released.iter().rfind(|version| version.pre.is_empty())?;
     let may_break = versions::may_break(last, new);
     if labels.contains("breaking") && !may_break {
         return Some(format!("there are breaking changes since {last}, which {new} does not permit"));
@@ -63,38 +89,41 @@ fn unfit(last: Option<&Version>, current: &Version, labels: &BTreeSet<&str>, new
 mod tests {
     use super::*;
 
-    fn reason(last: Option<&str>, labels: &[&str], new: &str) -> Option<String> {
-        let version = |text: &str| Version::parse(text).unwrap();
-        let current = version(last.unwrap_or("0.1.0"));
-        unfit(last.map(version).as_ref(), &current, &labels.iter().copied().collect(), &version(new))
+    fn reason(released: &[&str], labels: &[&str], new: &str) -> Option<String> {
+        let version = |text: &&str| Version::parse(text).unwrap();
+        let current = version(released.last().unwrap_or(&"0.1.0"));
+        unfit(&released.iter().map(version).collect(), &current, &labels.iter().copied().collect(), &version(&new))
     }
 
     #[test]
     fn a_version_fits_the_changes() {
-        for (last, label, new) in [
-            (None, "breaking", "0.1.0"),
-            (Some("0.1.0"), "breaking", "0.2.0"),
-            (Some("0.1.0"), "feature", "0.1.1"),
-            (Some("1.1.0"), "feature", "1.2.0"),
-            (Some("1.1.0"), "fix", "1.1.1"),
-            (Some("1.1.0"), "breaking", "2.0.0-rc.1"),
+        for (released, label, new) in [
+            (&[][..], "breaking", "0.1.0"),
+            (&["0.1.0"][..], "breaking", "0.2.0"),
+            (&["0.1.0"][..], "feature", "0.1.1"),
+            (&["1.1.0"][..], "feature", "1.2.0"),
+            (&["1.1.0"][..], "fix", "1.1.1"),
+            (&["1.1.0"][..], "breaking", "2.0.0-rc.1"),
+            (&["1.1.0", "2.0.0-rc.1"][..], "breaking", "2.0.0"),
         ] {
-            assert_eq!(reason(last, &[label], new), None, "{last:?} {label} {new}");
+            assert_eq!(reason(released, &[label], new), None, "{released:?} {label} {new}");
         }
+        assert_eq!(reason(&["1.1.0", "1.2.0-rc.1"], &[], "1.2.0"), None);
     }
 
     #[test]
     fn a_version_that_does_not_fit_is_refused() {
-        for (last, labels, new, expected) in [
-            (None, &[][..], "0.1.0", "no entry"),
-            (None, &["fix"][..], "0.0.9", "lower than 0.1.0"),
-            (Some("0.1.0"), &["fix"][..], "0.1.0", "not higher than 0.1.0"),
-            (Some("0.1.0"), &["breaking"][..], "0.1.1", "does not permit"),
-            (Some("1.1.0"), &["breaking"][..], "1.2.0", "does not permit"),
-            (Some("1.1.0"), &["feature"][..], "1.1.1", "raise the minor version"),
-            (Some("0.1.0"), &["fix"][..], "0.1.1+a", "build metadata"),
+        for (released, labels, new, expected) in [
+            (&[][..], &[][..], "0.1.0", "no entry"),
+            (&["0.1.0"][..], &[][..], "0.1.1", "no entry"),
+            (&[][..], &["fix"][..], "0.0.9", "lower than 0.1.0"),
+            (&["0.1.0"][..], &["fix"][..], "0.1.0", "not higher than 0.1.0"),
+            (&["0.1.0"][..], &["breaking"][..], "0.1.1", "does not permit"),
+            (&["1.1.0"][..], &["breaking"][..], "1.2.0", "does not permit"),
+            (&["1.1.0"][..], &["feature"][..], "1.1.1", "raise the minor version"),
+            (&["0.1.0"][..], &["fix"][..], "0.1.1+a", "build metadata"),
         ] {
-            let reason = reason(last, labels, new).unwrap();
+            let reason = reason(released, labels, new).unwrap();
             assert!(reason.contains(expected), "{reason}");
         }
     }

@@ -7,10 +7,9 @@ use cargo_metadata::semver::Version;
 use jiff::civil::Date;
 use regex::Regex;
 
-use crate::Result;
 use crate::release::changelog_file::{self, UNRELEASED};
 use crate::release::context::Context;
-use crate::release::manifests;
+use crate::{Result, manifests};
 
 /// The key of the version in a manifest in TOML, and of a dependency with a path in the repository.
 static TOML: LazyLock<Regex> = LazyLock::new(|| {
@@ -22,20 +21,31 @@ static JSON: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(r#"(?m)^(?P<before>\s*"(?:version|@grantry/\w+)": ")(?P<version>[^"]+)"#).expect("a valid pattern")
 });
 
-/// Writes the version into every file that contains it, and moves the entries of the next release below its heading.
-pub(super) fn apply(root: &Path, version: &Version, today: Date) -> Result {
-    let context = Context::open(root)?;
+/// Writes the version into every file that contains it.
+pub(super) fn set_versions(root: &Path, version: &Version) -> Result {
+    let context = Context::open(root, None)?;
     let current = manifests::version(&context.files)?;
     for file in &context.files.files {
-        let edited = match kind(&file.path) {
-            Some(pattern) => replace(pattern, &file.text, &current, version),
-            None if file.path == changelog_file::FILE => dated(&file.text, version, today),
-            None => continue,
+        let Some(pattern) = kind(&file.path) else {
+            continue;
         };
+        let edited = replace(pattern, &file.text, &current, version);
         if edited != file.text {
             std::fs::write(root.join(&file.path), edited)?;
         }
     }
+    Ok(())
+}
+
+/// Moves the entries of the next release below the heading of a version.
+pub(super) fn date_changelog(root: &Path, version: &Version, today: Date) -> Result {
+    let path = root.join(changelog_file::FILE);
+    let text = std::fs::read_to_string(&path)?;
+    let edited = dated(&text, version, today);
+    if edited == text {
+        return Err(format!("{} has no line `## {UNRELEASED}`", changelog_file::FILE).into());
+    }
+    std::fs::write(path, edited)?;
     Ok(())
 }
 
