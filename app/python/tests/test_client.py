@@ -125,6 +125,13 @@ def test_repetitions_and_pauses_are_numbers_of_at_least_0(
         client("https://grantry.example", KEY, **options)
 
 
+@pytest.mark.parametrize("client", [grantry.Client, grantry.AsyncClient])
+def test_endless_repetitions_are_refused(client: type[grantry.Client] | type[grantry.AsyncClient]) -> None:
+    options: dict[str, Any] = {"max_retries": math.inf}
+    with pytest.raises(ValueError, match="^max_retries: "):
+        client("https://grantry.example", KEY, **options)
+
+
 @pytest.mark.parametrize("base_url", ["https://grantry.example", "http://[::1]:8080/hub/", "http://ä.example:80"])
 def test_a_base_url_may_have_an_address_a_port_and_a_path(base_url: str) -> None:
     grantry.Client(base_url, KEY).close()

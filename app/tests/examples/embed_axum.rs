@@ -101,6 +101,7 @@ async fn the_host_signs_its_users_in_and_decides_about_their_spaces() {
     let session = ada.open("/oauth/api/session").await;
     assert!(session.status == StatusCode::OK && session.body.contains("research"), "{session:?}");
     assert!(session.body.contains(r#""identity_mode":"host""#), "{session:?}");
+    assert_eq!(ada.post("/oauth/api/session", json!({})).await.status, StatusCode::NOT_FOUND);
     for path in ["/oauth", "/oauth/", "/oauth/s/default/", "/oauth/readyz"] {
         assert_eq!(ada.open(path).await.status, StatusCode::OK, "{path}");
     }

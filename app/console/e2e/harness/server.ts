@@ -90,6 +90,10 @@ async function start(url: string, parameters: string[]): Promise<Server> {
     }
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
+  // Another server can have taken the port.
+  if (child.exitCode !== null) {
+    throw new Error(`${BINARY} ended:\n${output()}`);
+  }
   return { stop };
 }
 

@@ -8,7 +8,7 @@ export async function newTab(context: BrowserContext, action: () => Promise<void
   return tab;
 }
 
-/** Waits until a tab has closed because of an action. */
+/** Waits until a tab has closed because of an action, which takes 15 seconds at most together. */
 export async function closedBy(tab: Page, action: () => Promise<void>): Promise<void> {
-  await Promise.all([tab.waitForEvent("close"), action()]);
+  await Promise.all([tab.waitForEvent("close", { timeout: 15_000 }), action()]);
 }

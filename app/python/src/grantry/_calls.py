@@ -91,6 +91,8 @@ class Server:
             # NaN would compare as neither reached nor exceeded.
             if not value >= 0:
                 raise ValueError(f"{name}: is not a number of at least 0")
+        if self.max_retries == float("inf"):
+            raise ValueError("max_retries: is not finite")
         _prefix(self.space)
 
     def request(

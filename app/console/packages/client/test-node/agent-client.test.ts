@@ -77,6 +77,10 @@ describe("requests", () => {
     expect(() => clientOf(fetch, { maxRetryWait: value })).toThrow(/^maxRetryWait: /);
   });
 
+  it("endless repetitions are not accepted", () => {
+    expect(() => clientOf(fetch, { maxRetries: Number.POSITIVE_INFINITY })).toThrow(/^maxRetries: /);
+  });
+
   it("a body that is not JSON is a TypeError of the caller, and nothing is sent", async () => {
     const fetch = scripted();
     const cycle: Record<string, unknown> = {};

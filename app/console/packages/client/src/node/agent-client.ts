@@ -53,7 +53,7 @@ export class AgentClient {
   constructor(options: AgentClientOptions) {
     this.#transport = new Transport(options);
     this.#policy = {
-      maxRetries: atLeastZero(options.maxRetries ?? 2, "maxRetries"),
+      maxRetries: finite(atLeastZero(options.maxRetries ?? 2, "maxRetries"), "maxRetries"),
       maxWait: atLeastZero(options.maxRetryWait ?? 10_000, "maxRetryWait"),
     };
     this.#space = checkedSpace(options.space);
@@ -112,6 +112,13 @@ function namedConnection({ connection }: AgentOptions): { connection?: string } 
 function atLeastZero(value: number, name: string): number {
   if (!(value >= 0)) {
     throw new TypeError(`${name}: is not a number of at least 0`);
+  }
+  return value;
+}
+
+function finite(value: number, name: string): number {
+  if (value === Number.POSITIVE_INFINITY) {
+    throw new TypeError(`${name}: is not finite`);
   }
   return value;
 }
