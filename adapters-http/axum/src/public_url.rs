@@ -18,7 +18,8 @@ pub struct InvalidPublicBaseUrl {
 }
 
 impl PublicBaseUrl {
-    /// Checks a base URL: https, or http on loopback; no user info, query or fragment.
+    /// Checks a base URL: https, or http on loopback; no user info, query or fragment. Its path can be mounted in a router, and
+    /// is not that of a space.
     pub fn new(url: &str) -> Result<Self, InvalidPublicBaseUrl> {
         let refused = |problem| Err(InvalidPublicBaseUrl { problem });
         let url = url.trim_end_matches('/');
@@ -43,8 +44,19 @@ impl PublicBaseUrl {
         if !is_as_browsers_write(url, authority, &rest[authority.len()..]) {
             return refused("must be written as browsers write it: host in ASCII, a valid port, no dot segments");
         }
+        if authority.ends_with(":0") {
+            return refused("must not have the port 0");
+        }
         if loopback_only && !matches!(host, "127.0.0.1" | "::1" | "localhost") {
             return refused("must be https unless the host is loopback");
+        }
+        let mut segments = rest[authority.len()..].split('/').skip(1);
+        if segments.clone().any(|segment| segment.is_empty() || segment.starts_with([':', '*'])) {
+            return refused("must have a path without empty segments and without segments that begin with `:` or `*`");
+        }
+        // The routes of that space have the same path, with or without the prefix.
+        if (segments.next(), segments.next().is_some(), segments.next()) == (Some("s"), true, None) {
+            return refused("must not have the path of a space (`/s/ID`)");
         }
         Ok(Self(url.to_owned()))
     }
@@ -112,6 +124,9 @@ mod tests {
             "https://Connect.Example.com",
             "https://a:443/b/c",
             "https://a_b.example/%7Eb",
+            "https://a/s",
+            "https://a/s/x/oauth",
+            "https://a/apps/s/x",
         ] {
             assert!(PublicBaseUrl::new(good).is_ok(), "{good}");
         }
@@ -141,6 +156,11 @@ mod tests {
             "https://0x7f.0.0.1",
             "https://a%2eb",
             "https://\u{e4}.example",
+            "https://a:0",
+            "https://a//b",
+            "https://a/:id",
+            "https://a/b/*c",
+            "https://a/s/x",
             "https://a/../b",
             "https://a/b/./c",
             "https://a/%2e%2e/b",
