@@ -25,7 +25,7 @@ use crate::log_limit::{Admitted, LogLimit};
 use crate::store::AppStore;
 use crate::telemetry;
 
-/// How often each job runs.
+/// How often each job runs. A pause is at least 10 milliseconds and at most a day, also if the period is not.
 #[derive(Debug, Clone, Copy)]
 pub struct Periods {
     /// Sweeping of flows, grants and client secrets.
@@ -157,8 +157,13 @@ impl Job {
     }
 }
 
-/// The period, up to a tenth more or less.
+/// The bounds of a period: a job neither takes all of a core nor never runs.
+const SHORTEST: Duration = Duration::from_millis(10);
+const LONGEST: Duration = Duration::from_hours(24);
+
+/// The period within its bounds, up to a tenth more or less.
 fn jittered(period: Duration, random: &dyn SecureRandom) -> Duration {
+    let period = period.clamp(SHORTEST, LONGEST);
     let mut byte = [0x80];
     // Without randomness the pause is the plain period.
     let _ = random.fill(&mut byte);
@@ -332,6 +337,12 @@ mod tests {
             let pause = jittered(period, &SystemRandom);
             assert!((Duration::from_secs(90)..=Duration::from_secs(110)).contains(&pause), "{pause:?}");
         }
+    }
+
+    #[test]
+    fn no_period_is_endless_or_without_a_pause() {
+        assert!(jittered(Duration::ZERO, &SystemRandom) >= Duration::from_millis(9));
+        assert!(jittered(Duration::MAX, &SystemRandom) <= Duration::from_hours(27));
     }
 
     #[test]

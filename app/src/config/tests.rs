@@ -223,7 +223,7 @@ log = "loud"
         "line 24: `identity.accounts[0].roles.default` must be",
         "line 27: `identity.accounts[1].id` is used by another account",
         "line 33: `identity.agents[0].key_sha256` must be",
-        "line 37: `retention.unused_grants` must be at least one day",
+        "line 37: `retention.unused_grants` must be between one day and 10 years",
         "line 40: `telemetry.log` must be a level (off, error, warn, info, debug, trace)",
         "`GRANTRY_OAUTH_PENDING_PER_USER` must be a whole number",
         "unknown environment variable `GRANTRY_KEYS_WRTIE`; did you mean `GRANTRY_KEYS_WRITE`?",

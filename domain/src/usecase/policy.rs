@@ -7,6 +7,8 @@ use thiserror::Error;
 use crate::ports::{PendingLimits, SweepPolicy};
 
 const DAY: Duration = Duration::from_hours(24);
+/// Rows that are kept longer are kept by mistake.
+const LONGEST_RETENTION: Duration = Duration::from_hours(24 * 3650);
 
 /// A time or limit that is outside its bounds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
@@ -32,26 +34,26 @@ pub enum OnAuditFailure {
 /// All times and limits of the use cases. The default is meant for production.
 #[derive(Debug, Clone)]
 pub struct Policy {
-    /// Time from start to callback; at most 10 minutes.
+    /// Time from start to callback: 30 seconds to 10 minutes.
     pub flow_ttl: Duration,
     /// Limits on flows that are not finished.
     pub pending: PendingLimits,
-    /// How long one request to a provider may take, measured on the monotonic clock.
+    /// How long one request to a provider may take, measured on the monotonic clock; at most 5 minutes.
     pub request_deadline: Duration,
-    /// How long after that a delayed request may still arrive at the provider.
+    /// How long after that a delayed request may still arrive at the provider: 30 seconds to 1 hour.
     pub quarantine: Duration,
-    /// Lifetime of an access token whose provider does not define one.
+    /// Lifetime of an access token whose provider does not define one; at most 365 days.
     pub assumed_lifetime: Duration,
     /// How many unclear refusals of a refresh end a grant. A refusal is unclear if it is a 4xx that names neither the grant
     /// nor the client as its reason.
     pub refusals: u32,
     /// How long such refusals must have lasted, from the first one.
     pub refusal_window: Duration,
-    /// How long disconnect waits for a running refresh.
+    /// How long disconnect waits for a running refresh; at most 5 minutes.
     pub disconnect_wait: Duration,
     /// How long a revocation is tried before it is abandoned; at most 24 h.
     pub abandon_revocation_after: Duration,
-    /// Retention of authorizations.
+    /// Retention of authorizations; at most 10 years each.
     pub sweep: SweepPolicy,
     /// Whether access tokens are issued without an audit trail.
     pub on_audit_failure: OnAuditFailure,
@@ -112,7 +114,7 @@ impl Default for Policy {
 impl Policy {
     /// How long a refresh lease lasts.
     pub fn lease_length(&self) -> Duration {
-        self.request_deadline + self.quarantine
+        self.request_deadline.saturating_add(self.quarantine)
     }
 
     /// Refuses times and limits outside their bounds.
@@ -124,11 +126,23 @@ impl Policy {
         if self.pending.per_user == 0 || self.pending.per_user > 10 {
             return refuse("oauth.pending_per_user", "must be between 1 and 10");
         }
-        if self.abandon_revocation_after > DAY {
-            return refuse("abandon_revocation_after", "must not exceed 24 hours");
+        if self.pending.deployment == 0 {
+            return refuse("pending.deployment", "must be at least 1");
         }
-        if self.quarantine < bounds.quarantine {
-            return refuse("quarantine", "must be at least 30 seconds");
+        if self.request_deadline.is_zero() || self.request_deadline > Duration::from_mins(5) {
+            return refuse("request_deadline", "must be more than zero and at most 5 minutes");
+        }
+        if self.quarantine < bounds.quarantine || self.quarantine > Duration::from_hours(1) {
+            return refuse("quarantine", "must be between 30 seconds and 1 hour");
+        }
+        if self.assumed_lifetime.is_zero() || self.assumed_lifetime > 365 * DAY {
+            return refuse("assumed_lifetime", "must be more than zero and at most 365 days");
+        }
+        if self.disconnect_wait > Duration::from_mins(5) {
+            return refuse("disconnect_wait", "must not exceed 5 minutes");
+        }
+        if self.abandon_revocation_after.is_zero() || self.abandon_revocation_after > DAY {
+            return refuse("abandon_revocation_after", "must be more than zero and at most 24 hours");
         }
         if self.refusals == 0 || self.refusals > 100 {
             return refuse("oauth.refusals", "must be between 1 and 100");
@@ -136,8 +150,17 @@ impl Policy {
         if self.refusal_window > DAY || self.refusal_window < bounds.refusal_window {
             return refuse("oauth.refusal_window", "must be between 1 minute and 24 hours");
         }
-        if self.sweep.unused_grants < bounds.unused_grants {
-            return refuse("retention.unused_grants", "must be at least one day");
+        if self.sweep.unused_grants < bounds.unused_grants || self.sweep.unused_grants > LONGEST_RETENTION {
+            return refuse("retention.unused_grants", "must be between one day and 10 years");
+        }
+        if self.sweep.ended_flows > LONGEST_RETENTION {
+            return refuse("sweep.ended_flows", "must not exceed 10 years");
+        }
+        if self.sweep.ended_grants > LONGEST_RETENTION {
+            return refuse("sweep.ended_grants", "must not exceed 10 years");
+        }
+        if self.sweep.batch == 0 {
+            return refuse("sweep.batch", "must be at least 1");
         }
         Ok(())
     }
@@ -161,6 +184,35 @@ mod tests {
         assert_eq!(window(DAY + Duration::from_secs(1)), "oauth.refusal_window");
         let sweep = SweepPolicy { unused_grants: Duration::from_hours(23), ..Policy::default().sweep };
         assert_eq!(refused(Policy { sweep, ..Policy::default() }), "retention.unused_grants");
+    }
+
+    #[test]
+    fn values_that_stop_or_never_end_the_work_are_refused() {
+        let base = Policy::default;
+        let (never, always) = (Duration::ZERO, Duration::MAX);
+        let sweep = |change: fn(&mut SweepPolicy)| {
+            let mut policy = base();
+            change(&mut policy.sweep);
+            policy
+        };
+        for (setting, policy) in [
+            ("pending.deployment", Policy { pending: PendingLimits { deployment: 0, ..base().pending }, ..base() }),
+            ("request_deadline", Policy { request_deadline: never, ..base() }),
+            ("request_deadline", Policy { request_deadline: always, ..base() }),
+            ("quarantine", Policy { quarantine: always, ..base() }),
+            ("assumed_lifetime", Policy { assumed_lifetime: never, ..base() }),
+            ("assumed_lifetime", Policy { assumed_lifetime: always, ..base() }),
+            ("disconnect_wait", Policy { disconnect_wait: always, ..base() }),
+            ("abandon_revocation_after", Policy { abandon_revocation_after: never, ..base() }),
+            ("retention.unused_grants", sweep(|sweep| sweep.unused_grants = Duration::MAX)),
+            ("sweep.ended_flows", sweep(|sweep| sweep.ended_flows = Duration::MAX)),
+            ("sweep.ended_grants", sweep(|sweep| sweep.ended_grants = Duration::MAX)),
+            ("sweep.batch", sweep(|sweep| sweep.batch = 0)),
+        ] {
+            assert_eq!(policy.check(&PolicyBounds::NONE).unwrap_err().setting, setting, "{policy:?}");
+        }
+        let longest = Policy { request_deadline: always, quarantine: always, ..base() };
+        assert_eq!(longest.lease_length(), Duration::MAX);
     }
 
     #[test]
