@@ -88,7 +88,7 @@ pub(crate) async fn build(folder: &Path, origin: &str, egress: EgressPolicy) -> 
     if !key.exists() {
         grantry::key_file::write_new(&key)?;
     }
-    let keyring = Keyring::load(&KeySource::File(key), &[], folder)?;
+    let keyring = Keyring::load(&KeySource::File("primary.key".into()), &[], folder)?;
     let store = AppStore::sqlite(&folder.join("grantry.db")).await?;
     let host = Arc::new(Host::default());
     let identity = Identity::with_authenticator(host.clone(), host.clone(), host.clone());

@@ -20,7 +20,7 @@ pub enum BuildError {
     #[error("`telemetry.metrics_token`: {0}")]
     MetricsToken(KeySourceError),
     /// The store contains records that are sealed with keys that are not configured.
-    #[error("{0}, or start with --allow-unknown-keys to leave those records unusable")]
+    #[error("{0}, or start with --allow-unknown-keys (`allow_unknown_keys` of the builder) to leave those records unusable")]
     UnknownKeys(#[from] UnknownKeys),
     /// The store of the configuration cannot be opened.
     #[error(transparent)]

@@ -38,7 +38,7 @@ pub(super) struct MockProviderArgs {
     /// Register the client as a public one, which has no secret
     #[arg(long, conflicts_with = "client_secret")]
     public_client: bool,
-    /// A redirect URI of the client, compared by exact string; may be repeated
+    /// A redirect URI of the client, compared by exact string; required except with --list-faults, may be repeated
     #[arg(long, value_name = "URL", required_unless_present = "list_faults", value_parser = redirect_uri)]
     redirect_uri: Vec<String>,
     /// The lifetime of access tokens in seconds

@@ -89,6 +89,19 @@ async fn users_of_the_host_connect_use_refresh_and_disconnect_in_a_space_of_the_
     app.close().await;
 }
 
+/// The `main` of the example uses one.
+#[tokio::test]
+async fn the_folder_of_key_and_database_may_be_relative() {
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let here = std::env::current_dir().unwrap();
+    let up: std::path::PathBuf = here.components().skip(1).map(|_| "..").collect();
+    let relative = up.join(folder.path().strip_prefix("/").unwrap());
+    assert!(relative.is_relative());
+    let (app, _) = build(&relative, &[]).await;
+    assert!(folder.path().join("primary.key").exists());
+    app.close().await;
+}
+
 #[tokio::test]
 async fn the_host_signs_its_users_in_and_decides_about_their_spaces() {
     let folder = tempfile::tempdir().unwrap();
@@ -101,7 +114,8 @@ async fn the_host_signs_its_users_in_and_decides_about_their_spaces() {
     let session = ada.open("/oauth/api/session").await;
     assert!(session.status == StatusCode::OK && session.body.contains("research"), "{session:?}");
     assert!(session.body.contains(r#""identity_mode":"host""#), "{session:?}");
-    assert_eq!(ada.post("/oauth/api/session", json!({})).await.status, StatusCode::NOT_FOUND);
+    let log_in = ada.post("/oauth/api/session", json!({ "username": "ada", "password": "ada-pw" })).await;
+    assert_eq!(log_in.status, StatusCode::NOT_FOUND, "{log_in:?}");
     for path in ["/oauth", "/oauth/", "/oauth/s/default/", "/oauth/readyz"] {
         assert_eq!(ada.open(path).await.status, StatusCode::OK, "{path}");
     }

@@ -15,8 +15,8 @@ The server returns the same description as [`openapi.json`](../../openapi.json) 
 - **Spaces.** The paths here are those of the space `default`. Where a route is marked *also in a space*, the prefix `/s/{space}`
   addresses another space.
 - **Who calls.** A route requires the session of a user, unless it states something else. The session is a cookie, which
-  `POST /api/session` sets in mode `accounts`; with a proxy in front, the headers of the proxy name the user. An agent sends
-  `Authorization: Bearer gak_…` and the user in `act_as`.
+  `POST /api/session` sets in mode `accounts`; with a proxy in front, the headers of the proxy name the user; an application that contains the
+  server uses its session. An agent sends `Authorization: Bearer gak_…` and the user in `act_as`.
 - **Bodies** are JSON with `Content-Type: application/json`. Requests that change something are accepted from the same origin
   only; there is no CORS.
 - **Errors** are [problems](error-codes.md). Every route can return one; the rows *any other* stand for them.

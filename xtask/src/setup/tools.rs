@@ -1,4 +1,4 @@
-//! Tools of some checks of `release-check`. `cargo xtask setup --release` installs them, since the tests do not need them.
+//! Tools of `release` and of some checks of `release-check`. `cargo xtask setup --release` installs them, since the tests do not need them.
 
 use std::path::PathBuf;
 
@@ -15,6 +15,8 @@ pub(crate) struct Tool {
 
 /// Coverage.
 pub(crate) const LLVM_COV: Tool = Tool { package: "cargo-llvm-cov" };
+/// Lists of the crates in a program.
+pub(crate) const CYCLONEDX: Tool = Tool { package: "cargo-cyclonedx" };
 /// Licences, bans, sources and advisories.
 pub(crate) const DENY: Tool = Tool { package: "cargo-deny" };
 /// Breaking changes of crates.
@@ -67,7 +69,7 @@ fn llvm_package(version: &str) -> Result<String> {
 
 /// Installs what is missing.
 pub(super) fn install(sh: &Shell) -> Result {
-    for tool in [&LLVM_COV, &DENY, &SEMVER_CHECKS] {
+    for tool in [&LLVM_COV, &CYCLONEDX, &DENY, &SEMVER_CHECKS] {
         if tool.require(sh).is_err() {
             let package = tool.package;
             cmd!(sh, "cargo install --locked {package}").run()?;

@@ -8,15 +8,14 @@ use xshell::{Shell, cmd};
 use crate::release::changelog_file::{self, Changelog};
 use crate::release::context::Context;
 use crate::release::versions;
+use crate::setup::tools;
 use crate::{Result, manifests};
 
 /// Fails with everything that is in the way: what is missing, and a version that does not fit the changes.
 pub(super) fn check(context: &Context, version: &Version) -> Result {
     let sh = context.shell()?;
     let mut reasons = repository(&sh)?;
-    if cmd!(sh, "cargo cyclonedx --version").quiet().ignore_stdout().ignore_stderr().run().is_err() {
-        reasons.push("cargo-cyclonedx is not installed; run `cargo install --locked cargo-cyclonedx`".to_owned());
-    }
+    reasons.extend(tools::CYCLONEDX.require(&sh).err());
     reasons.extend(version_reasons(context, &sh, version)?);
     if reasons.is_empty() { Ok(()) } else { Err(reasons.join("\n").into()) }
 }
