@@ -66,11 +66,17 @@ pub(crate) fn check(options: &CheckOptions) -> Result {
             println!("{}", record.text());
         }
     })?;
-    let red: Vec<_> = records.iter().filter(|record| record.is_red()).map(|record| record.row).collect();
+    let verdict = verdict(&records);
     if options.json {
         let checks: Vec<_> = records.iter().map(Record::json).collect();
-        println!("{:#}", json!({ "ok": red.is_empty(), "checks": checks }));
+        println!("{:#}", json!({ "ok": verdict.is_ok(), "checks": checks }));
     }
+    verdict
+}
+
+/// Fails with the names of the checks that are red.
+fn verdict(records: &[Record]) -> Result {
+    let red: Vec<_> = records.iter().filter(|record| record.is_red()).map(|record| record.row).collect();
     if red.is_empty() { Ok(()) } else { Err(format!("red: {}", red.join(", ")).into()) }
 }
 

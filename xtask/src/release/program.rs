@@ -26,7 +26,7 @@ pub(crate) fn build(sh: &Shell, sources: &Path, target: &Path) -> Result<PathBuf
     }
     let paths = [(sources, "/grantry"), (target, "/target"), (home.as_path(), "/cargo")];
     let mapped = |option: &str| paths.map(|(from, to)| format!("{option}={}={to}", from.display()));
-    // The separator permits spaces in paths.
+    // Takes precedence over the flags of the environment and of the configuration of cargo.
     let _rust = sh.push_env("CARGO_ENCODED_RUSTFLAGS", mapped("--remap-path-prefix").join("\x1f"));
     // The compilers of C on Windows do not have this option.
     let _c = cfg!(unix).then(|| sh.push_env("CFLAGS", mapped("-ffile-prefix-map").join(" ")));

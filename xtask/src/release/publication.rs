@@ -19,7 +19,7 @@ use xshell::{Shell, cmd};
 use super::context::Context;
 use super::row::Outcome;
 use super::rows::ROWS;
-use super::run_rows;
+use super::{run_rows, verdict};
 use crate::workspace::{self, CONSOLE};
 use crate::{Result, setup};
 
@@ -140,10 +140,7 @@ impl Copy {
         setup::run(&self.shell()?)?;
         let rows: Vec<_> = ROWS.iter().collect();
         let records = run_rows(&self.sources, None, &rows, |record| println!("{}", record.text()))?;
-        let red: Vec<_> = records.iter().filter(|record| record.is_red()).map(|record| record.row).collect();
-        if !red.is_empty() {
-            return Err(format!("red: {}", red.join(", ")).into());
-        }
+        verdict(&records)?;
         let skipped = records.iter().filter_map(|record| match &record.outcome {
             Outcome::Skipped(reason) => Some(format!("{}: {reason}", record.row)),
             Outcome::Green { .. } | Outcome::Red { .. } => None,
