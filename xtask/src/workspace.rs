@@ -34,6 +34,13 @@ pub(crate) fn metadata() -> Result<Metadata> {
     Ok(MetadataCommand::new().manifest_path(root().join("Cargo.toml")).no_deps().exec()?)
 }
 
+/// The target triple of this machine.
+pub(crate) fn host(sh: &Shell) -> Result<String> {
+    let text = cmd!(sh, "rustc --version --verbose").quiet().read()?;
+    let host = text.lines().find_map(|line| line.strip_prefix("host: "));
+    Ok(host.ok_or("rustc prints no host")?.to_owned())
+}
+
 /// Builds the server and returns the path of its binary.
 ///
 /// It builds the whole workspace, so that features unify as in the tests and no crate is compiled twice.

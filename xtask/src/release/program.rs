@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use xshell::{Shell, cmd};
 
-use crate::Result;
+use crate::{Result, workspace};
 
 /// The program without the demo authorization server.
 pub(crate) const FEATURES: [&str; 3] = ["--no-default-features", "--features", "cli,sqlite"];
@@ -18,7 +18,7 @@ const AMBIENT: [&str; 6] =
 
 /// Builds the program from the sources in a folder, below `target`, and returns its path.
 pub(crate) fn build(sh: &Shell, sources: &Path, target: &Path) -> Result<PathBuf> {
-    let (home, host) = (cargo_home(sh)?, host(sh)?);
+    let (home, host) = (cargo_home(sh)?, workspace::host(sh)?);
     for path in [sources, target, &home] {
         if path.to_string_lossy().contains(char::is_whitespace) {
             return Err(format!("{}: the flags of C compilers cannot contain white space", path.display()).into());
@@ -41,13 +41,6 @@ pub(crate) fn build(sh: &Shell, sources: &Path, target: &Path) -> Result<PathBuf
     }
     command.run()?;
     Ok(target.join(host).join("release").join(format!("grantry{}", std::env::consts::EXE_SUFFIX)))
-}
-
-/// The target triple of this machine.
-pub(crate) fn host(sh: &Shell) -> Result<String> {
-    let text = cmd!(sh, "rustc --version --verbose").quiet().read()?;
-    let host = text.lines().find_map(|line| line.strip_prefix("host: "));
-    Ok(host.ok_or("rustc prints no host")?.to_owned())
 }
 
 /// The folder of cargo, with the sources of dependencies.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use xshell::{Shell, cmd};
 
 use super::need::{self, on_path};
-use crate::Result;
+use crate::{Result, workspace};
 
 /// A subcommand of cargo that `cargo install` installs.
 pub(crate) struct Tool {
@@ -44,8 +44,7 @@ pub(crate) struct Llvm {
 /// install them.
 pub(crate) fn llvm(sh: &Shell) -> Result<std::result::Result<Llvm, String>> {
     let version = cmd!(sh, "rustc --version --verbose").quiet().read()?;
-    let field = |name: &str| version.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
-    let Some(host) = field("host:") else { return Err("rustc does not name its host".into()) };
+    let host = workspace::host(sh)?;
     let package = llvm_package(&version)?;
     let beside = PathBuf::from(cmd!(sh, "rustc --print sysroot").quiet().read()?).join("lib/rustlib").join(host).join("bin");
     let suffix = package.trim_start_matches("llvm");

@@ -15,7 +15,7 @@ use super::Copy;
 use super::parts;
 use crate::release::program;
 use crate::tidy::repository::Repository;
-use crate::workspace::{CONSOLE, PYTHON};
+use crate::workspace::{self, CONSOLE, PYTHON};
 use crate::{Result, manifests, setup};
 
 /// What an operator receives beside the program.
@@ -23,7 +23,7 @@ const BESIDE_THE_PROGRAM: [&str; 4] = ["README.md", "LICENSE", "CHANGELOG.md", "
 
 /// Builds everything, and returns the written files, the list of checksums last.
 pub(super) fn build(copy: &Copy) -> Result<Vec<PathBuf>> {
-    let host = program::host(&copy.shell()?)?;
+    let host = workspace::host(&copy.shell()?)?;
     let crates = published_crates(copy)?;
     let expected = names(&copy.version.to_string(), &host, &crates);
     sources(copy)?;
