@@ -34,13 +34,13 @@ impl Directory for Team {
 
 #[async_trait]
 impl UserDirectory for Team {
-    async fn describe(&self, user: &UserId) -> Result<Option<UserView>, AuthenticationError> {
+    async fn describe(&self, user: &UserId) -> Result<Option<UserView>, DirectoryError> {
         let spaces = vec![SpaceView { id: SpaceId::default_space(), name: None, role: Role::Viewer }];
         let view = UserView { username: Some("ada".to_owned()), display_name: None, spaces };
         Ok((user.as_str() == USER).then_some(view))
     }
 
-    async fn spaces(&self) -> Result<Vec<SpaceId>, AuthenticationError> {
+    async fn spaces(&self) -> Result<Vec<SpaceId>, DirectoryError> {
         Ok(vec![SpaceId::default_space()])
     }
 }

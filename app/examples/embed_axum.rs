@@ -4,10 +4,9 @@
 
 use std::collections::HashMap;
 use std::error::Error;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use async_trait::async_trait;
 use axum::extract::{Json, State};
@@ -48,13 +47,13 @@ impl Directory for Host {
 
 #[async_trait]
 impl UserDirectory for Host {
-    async fn describe(&self, user: &UserId) -> Result<Option<UserView>, AuthenticationError> {
+    async fn describe(&self, user: &UserId) -> Result<Option<UserView>, DirectoryError> {
         let spaces = roles(user).into_iter().map(|(id, role)| SpaceView { id, name: None, role }).collect();
         Ok(USERS.contains(&user.as_str()).then_some(UserView { username: None, display_name: None, spaces }))
     }
 
-    async fn spaces(&self) -> Result<Vec<SpaceId>, AuthenticationError> {
-        ["default", "research"].into_iter().map(|id| SpaceId::new(id).map_err(|_| AuthenticationError)).collect()
+    async fn spaces(&self) -> Result<Vec<SpaceId>, DirectoryError> {
+        ["default", "research"].into_iter().map(|id| SpaceId::new(id).map_err(|_| DirectoryError)).collect()
     }
 }
 
@@ -106,14 +105,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let folder = Path::new("target/embed_axum");
     std::fs::create_dir_all(folder)?;
     let (app, router) = build(folder, "http://127.0.0.1:8090", any_public_host).await?;
-    let jobs = Jobs::spawn(&app, Periods::default());
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:8090").await?;
+    let listener = listen((Ipv4Addr::LOCALHOST, 8090).into()).await?;
     let stop = async { drop(tokio::signal::ctrl_c().await) };
-    let service = router.into_make_service_with_connect_info::<SocketAddr>();
-    axum::serve(listener, service).with_graceful_shutdown(stop).await?;
-    app.begin_shutdown();
-    app.drain(Duration::from_secs(20)).await;
-    jobs.stop(Duration::from_secs(20)).await;
-    app.close().await;
+    Server::new(app, listener).with_router(router).run(Periods::default(), stop).await;
     Ok(())
 }

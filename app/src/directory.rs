@@ -6,7 +6,7 @@ use std::sync::{PoisonError, RwLock};
 use async_trait::async_trait;
 use grantry_domain::identity::{Role, SpaceId, UserId};
 use grantry_domain::ports::{Directory, DirectoryError, DirectoryUser, Membership, UserListing, UserStatus};
-use grantry_http_axum::{AuthenticationError, RoleSink, SpaceView, UserDirectory, UserView};
+use grantry_http_axum::{RoleSink, SpaceView, UserDirectory, UserView};
 
 use crate::config::{Account, Value as _};
 
@@ -89,7 +89,7 @@ impl Directory for AccountDirectory {
 
 #[async_trait]
 impl UserDirectory for AccountDirectory {
-    async fn describe(&self, user: &UserId) -> Result<Option<UserView>, AuthenticationError> {
+    async fn describe(&self, user: &UserId) -> Result<Option<UserView>, DirectoryError> {
         Ok(self.users.get(user).map(|account| UserView {
             username: Some(account.username.clone()),
             display_name: self.names.user(user),
@@ -97,7 +97,7 @@ impl UserDirectory for AccountDirectory {
         }))
     }
 
-    async fn spaces(&self) -> Result<Vec<SpaceId>, AuthenticationError> {
+    async fn spaces(&self) -> Result<Vec<SpaceId>, DirectoryError> {
         Ok(self.spaces.clone())
     }
 }
@@ -177,12 +177,12 @@ impl Directory for ProxyDirectory {
 
 #[async_trait]
 impl UserDirectory for ProxyDirectory {
-    async fn describe(&self, user: &UserId) -> Result<Option<UserView>, AuthenticationError> {
+    async fn describe(&self, user: &UserId) -> Result<Option<UserView>, DirectoryError> {
         let spaces = self.names.open_spaces(&self.spaces, |space| self.role(user, space).ok().flatten());
         Ok(Some(UserView { username: None, display_name: self.names.user(user), spaces }))
     }
 
-    async fn spaces(&self) -> Result<Vec<SpaceId>, AuthenticationError> {
+    async fn spaces(&self) -> Result<Vec<SpaceId>, DirectoryError> {
         Ok(self.spaces.clone())
     }
 }

@@ -62,14 +62,14 @@ impl PasswordVerifier for AccountPasswords {
         let Some(hash) = account.map(|(_, hash)| hash).or_else(|| self.decoy(username)).cloned() else {
             return Ok(None);
         };
-        let slot = self.running.clone().acquire_owned().await.map_err(|_| AuthenticationError)?;
+        let slot = self.running.clone().acquire_owned().await.map_err(|_| AuthenticationError::Host)?;
         let (password, memory) = (password.clone_secret(), self.memory.clone());
         let verification = tokio::task::spawn_blocking(move || {
             // A hash runs to its end after the request was cancelled, and takes its memory until then.
             let _slot = slot;
             memory.matches(&password, &hash)
         });
-        let matches = verification.await.map_err(|_| AuthenticationError)?;
+        let matches = verification.await.map_err(|_| AuthenticationError::Host)?;
         Ok(account.filter(|_| matches).map(|(user, _)| user.clone()))
     }
 }

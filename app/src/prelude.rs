@@ -11,4 +11,5 @@ pub use grantry_provider_oauth2::EgressPolicy;
 
 pub use crate::app::{App, Identity};
 pub use crate::jobs::{Jobs, Periods};
+pub use crate::serve::{Server, listen};
 pub use crate::store::AppStore;

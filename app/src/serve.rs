@@ -5,6 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use axum::Router;
 use thiserror::Error;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::oneshot;
@@ -48,6 +49,7 @@ pub enum ServeError {
 /// A server that listens and is ready to run.
 pub struct Server {
     app: App,
+    router: Router,
     listener: TcpListener,
     operations: Option<TcpListener>,
 }
@@ -62,12 +64,18 @@ impl Server {
             None => None,
         };
         let app = App::from_config(config).await?.allow_unknown_keys(allow_unknown_keys).build().await?;
-        Ok(Self { app, listener, operations })
+        Ok(Self { operations, ..Self::new(app, listener) })
     }
 
     /// A server for an application, on a socket that listens.
     pub fn new(app: App, listener: TcpListener) -> Self {
-        Self { app, listener, operations: None }
+        Self { router: app.router(), app, listener, operations: None }
+    }
+
+    /// Serves a router of the host, which contains [`App::router`] below the path of the public base URL.
+    #[must_use]
+    pub fn with_router(self, router: Router) -> Self {
+        Self { router, ..self }
     }
 
     /// The application.
@@ -83,7 +91,7 @@ impl Server {
     /// Serves until `stop` completes. The shutdown then closes the socket, finishes requests, detached work and jobs, writes
     /// audit events and closes the store, in this order.
     pub async fn run(self, periods: Periods, stop: impl Future<Output = ()>) {
-        let Self { app, listener, operations } = self;
+        let Self { app, router, listener, operations } = self;
         let jobs = Jobs::spawn(&app, periods);
         // Health and metrics are served until the end of the shutdown.
         let (end, ended) = oneshot::channel::<()>();
@@ -97,7 +105,7 @@ impl Server {
             app.begin_shutdown();
             info!("stopping: finishing requests and tasks");
         };
-        let connections = http_server::serve(listener, app.router(), stopped, DEADLINES, caps).await;
+        let connections = http_server::serve(listener, router, stopped, DEADLINES, caps).await;
         let tasks = app.drain(DRAIN_TASKS).await;
         jobs.stop(DRAIN_TASKS).await;
         if connections + tasks > 0 {

@@ -1,7 +1,7 @@
 //! Errors of the use cases as problems. Codes come from the domain; this file adds fields, waits and sentences.
 
 use grantry_domain::identity::ConnectionName;
-use grantry_domain::ports::{ApiError, InvalidConfig};
+use grantry_domain::ports::{ApiError, DirectoryError, InvalidConfig};
 use grantry_domain::usecase::{
     AdminError, CallbackRefused, CancelError, ConnectorError, DiagnosticsError, DisconnectError, ExecuteError, LaunchError,
     StartError, StatusError, TokenError,
@@ -103,8 +103,17 @@ impl From<DiagnosticsError> for Problem {
 }
 
 impl From<AuthenticationError> for Problem {
-    fn from(_: AuthenticationError) -> Self {
-        Self::new(Code::StoreUnavailable)
+    fn from(error: AuthenticationError) -> Self {
+        Self::new(match error {
+            AuthenticationError::Host => Code::DirectoryUnavailable,
+            AuthenticationError::Store => Code::StoreUnavailable,
+        })
+    }
+}
+
+impl From<DirectoryError> for Problem {
+    fn from(_: DirectoryError) -> Self {
+        Self::new(Code::DirectoryUnavailable)
     }
 }
 

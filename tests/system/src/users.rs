@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use grantry_domain::identity::{Role, SpaceId, UserId};
-use grantry_domain::ports::Directory as _;
+use grantry_domain::ports::{Directory as _, DirectoryError};
 use grantry_domain::secret::Secret;
 use grantry_http_axum::{AuthenticationError, PasswordVerifier, SpaceView, UserDirectory, UserView};
 use grantry_testkit::doubles::TestDirectory;
@@ -77,11 +77,11 @@ impl PasswordVerifier for TestUsers {
 
 #[async_trait]
 impl UserDirectory for TestUsers {
-    async fn describe(&self, user: &UserId) -> Result<Option<UserView>, AuthenticationError> {
+    async fn describe(&self, user: &UserId) -> Result<Option<UserView>, DirectoryError> {
         let mut spaces = Vec::new();
         for name in SPACES {
             let id = space(name);
-            let membership = self.directory.membership(user, &id).await.map_err(|_| AuthenticationError)?;
+            let membership = self.directory.membership(user, &id).await?;
             if let Some(role) = membership.role.filter(|_| membership.allows(Role::Viewer)) {
                 spaces.push(SpaceView { id, name: None, role });
             }
@@ -90,7 +90,7 @@ impl UserDirectory for TestUsers {
         Ok(username.map(|username| UserView { username: Some(username), display_name: None, spaces }))
     }
 
-    async fn spaces(&self) -> Result<Vec<SpaceId>, AuthenticationError> {
+    async fn spaces(&self) -> Result<Vec<SpaceId>, DirectoryError> {
         Ok(SPACES.into_iter().map(space).collect())
     }
 }

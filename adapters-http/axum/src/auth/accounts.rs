@@ -130,7 +130,7 @@ impl Accounts {
         let hash = hash_of(&id);
         let mut session = Session { user: user.clone(), created_at: now, seen_at: now, tag: RowTag::NONE };
         session.tag = self.rows.tag(&row(hash, &session));
-        self.sessions.insert(hash, session, SESSIONS_OF_USER).await.map_err(|_| AuthenticationError)?;
+        self.sessions.insert(hash, session, SESSIONS_OF_USER).await.map_err(|_| AuthenticationError::Store)?;
         let tag = self.rows.tag(&AuthenticatedRow::Device { id: &device, username });
         let device = Secret::from_text(&format!("{}.{}", &*base64url(&device), &*base64url(&tag.0)));
         Ok(LoggedIn { user, session: session_value, device })
@@ -138,7 +138,7 @@ impl Accounts {
 
     fn fresh_id<const N: usize>(&self) -> Result<[u8; N], AuthenticationError> {
         let mut id = [0; N];
-        self.random.fill(&mut id).map_err(|_| AuthenticationError)?;
+        self.random.fill(&mut id).map_err(|_| AuthenticationError::Store)?;
         Ok(id)
     }
 
@@ -162,15 +162,15 @@ impl Accounts {
             let _place = place;
             passwords.verify(&username, &password).await
         });
-        Ok(verification.await.map_err(|_| AuthenticationError)??)
+        Ok(verification.await.map_err(|_| AuthenticationError::Store)??)
     }
 
     /// Removes the session that a request presents, if there is one.
     pub(crate) async fn log_out(&self, headers: &HeaderMap) -> Result<(), AuthenticationError> {
         let Some(session) = self.presented(headers) else { return Ok(()) };
         // Only a session that exists is worth a write: any client can present a cookie.
-        if self.sessions.find(session).await.map_err(|_| AuthenticationError)?.is_some() {
-            self.sessions.remove(session).await.map_err(|_| AuthenticationError)?;
+        if self.sessions.find(session).await.map_err(|_| AuthenticationError::Store)?.is_some() {
+            self.sessions.remove(session).await.map_err(|_| AuthenticationError::Store)?;
         }
         Ok(())
     }
@@ -201,7 +201,7 @@ fn hash_of(id: &[u8; 32]) -> SessionHash {
 impl Authenticator for Accounts {
     async fn authenticate(&self, headers: &HeaderMap, _: Option<IpAddr>) -> Result<Option<Principal>, AuthenticationError> {
         let Some(hash) = self.presented(headers) else { return Ok(None) };
-        let Some(session) = self.sessions.find(hash).await.map_err(|_| AuthenticationError)? else { return Ok(None) };
+        let Some(session) = self.sessions.find(hash).await.map_err(|_| AuthenticationError::Store)? else { return Ok(None) };
         if let Err(error) = self.rows.verify(&row(hash, &session), &session.tag) {
             tracing::debug!(%error, "a stored session is not authentic and is ignored");
             return Ok(None);

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use async_trait::async_trait;
 use grantry_domain::identity::{Actor, Role, SpaceId, UserId};
-use grantry_domain::ports::SessionHash;
+use grantry_domain::ports::{DirectoryError, SessionHash};
 use grantry_domain::secret::Secret;
 use http::HeaderMap;
 use thiserror::Error;
@@ -56,10 +56,17 @@ pub trait Authenticator: Send + Sync {
     ) -> Result<Option<Principal>, AuthenticationError>;
 }
 
-/// The sessions or accounts are unavailable. The request is refused.
+/// The caller could not be identified. The request is refused, and may be sent again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("authentication is unavailable")]
-pub struct AuthenticationError;
+pub enum AuthenticationError {
+    /// The users or the sessions of the host are unavailable. The API responds with `directory_unavailable`.
+    #[error("the host's users or sessions are unavailable")]
+    Host,
+    /// The store of the sessions of [`Accounts`](crate::Accounts) is unavailable, or no random number was available. The API
+    /// responds with `store_unavailable`.
+    #[error("the store of sessions is unavailable")]
+    Store,
+}
 
 /// Checks a user name and a password. Implementations take equally long whether or not the name exists. The number of
 /// concurrent calls is bounded by the cores of the machine, and one.
@@ -73,9 +80,9 @@ pub trait PasswordVerifier: Send + Sync {
 #[async_trait]
 pub trait UserDirectory: Send + Sync {
     /// A user with the spaces open to them. `None` if the host has no such user (any more).
-    async fn describe(&self, user: &UserId) -> Result<Option<UserView>, AuthenticationError>;
+    async fn describe(&self, user: &UserId) -> Result<Option<UserView>, DirectoryError>;
     /// All spaces: deprovisioning requires an administrator of each.
-    async fn spaces(&self) -> Result<Vec<SpaceId>, AuthenticationError>;
+    async fn spaces(&self) -> Result<Vec<SpaceId>, DirectoryError>;
 }
 
 /// A user as the console shows them.

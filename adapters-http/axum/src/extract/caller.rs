@@ -8,7 +8,7 @@ use grantry_domain::identity::{Actor, UserId};
 use http::HeaderMap;
 use http::request::Parts;
 
-use crate::auth::{AuthenticationError, Principal};
+use crate::auth::Principal;
 use crate::extract::url::{ConnectorPath, SpacePath};
 use crate::network::Network;
 use crate::problem::{Code, Problem};
@@ -28,7 +28,7 @@ impl FromRequestParts<App> for Caller {
                 Ok(Self(principal))
             }
             Ok(None) => Err(Problem::new(Code::NotSignedIn)),
-            Err(AuthenticationError) => Err(Problem::new(Code::StoreUnavailable)),
+            Err(error) => Err(error.into()),
         }
     }
 }

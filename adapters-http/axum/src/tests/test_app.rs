@@ -10,7 +10,7 @@ use axum::body::{Body, Bytes};
 use axum::extract::ConnectInfo;
 use grantry_domain::connector::{AuthMode, ConnectorName, ProfileId};
 use grantry_domain::identity::{Actor, Role, SpaceId, UserId};
-use grantry_domain::ports::{SessionStore, StorePorts};
+use grantry_domain::ports::{DirectoryError, SessionStore, StorePorts};
 use grantry_domain::secret::Secret;
 use grantry_domain::usecase::{Connections, ConnectorDraft, Policy, Ports};
 use grantry_store_memory::MemoryStore;
@@ -403,7 +403,7 @@ struct TestUsers;
 
 #[async_trait]
 impl UserDirectory for TestUsers {
-    async fn describe(&self, user: &UserId) -> Result<Option<UserView>, AuthenticationError> {
+    async fn describe(&self, user: &UserId) -> Result<Option<UserView>, DirectoryError> {
         Ok(USERS.iter().find(|(name, ..)| id_of(name) == *user).map(|(name, role, in_marketing)| {
             let default = SpaceView { id: SpaceId::default_space(), name: Some("Default".to_owned()), role: *role };
             let marketing = in_marketing.map(|role| SpaceView { id: fixtures::space("marketing"), name: None, role });
@@ -415,7 +415,7 @@ impl UserDirectory for TestUsers {
         }))
     }
 
-    async fn spaces(&self) -> Result<Vec<SpaceId>, AuthenticationError> {
+    async fn spaces(&self) -> Result<Vec<SpaceId>, DirectoryError> {
         Ok(vec![SpaceId::default_space(), fixtures::space("marketing")])
     }
 }

@@ -127,6 +127,10 @@ fn contents(context: &Context, crates: &[Package], sheet: &mut Sheet) -> Result 
         if !listing.lines().any(|file| file == "src/lib.rs" || file == "src/main.rs") {
             sheet.red(format!("`{name}` would contain no sources"), &package.manifest, "remove `include`, or add `src/**`");
         }
+        if !listing.lines().any(|file| file == "LICENSE") {
+            let mend = "link the `LICENSE` of the repository into the folder of the package";
+            sheet.red(format!("`{name}` would contain no license"), &package.folder, mend);
+        }
     }
     Ok(())
 }
