@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::display::acts_on_output;
 use crate::encoding::{base64url, from_base64url};
 use crate::identity::{InvalidId, SpaceId, path_safe, text_id};
 use crate::row_tag::RowTag;
@@ -109,14 +110,16 @@ impl ConnectorName {
     pub fn new(value: impl Into<String>) -> Result<Self, InvalidId> {
         let value = value.into();
         let kind = "connector name";
-        if value.trim().is_empty() {
+        if value.chars().all(|character| character.is_whitespace() || acts_on_output(character)) {
             return Err(InvalidId { kind, problem: "must not be empty" });
         }
         if value.chars().count() > 200 {
             return Err(InvalidId { kind, problem: "must not be longer than 200 characters" });
         }
-        if value.chars().any(char::is_control) {
-            return Err(InvalidId { kind, problem: "must not contain control characters" });
+        // Joiners and variation selectors belong to the spelling of words and to emoji.
+        let is_spelling = |character| matches!(character, '\u{200c}' | '\u{200d}' | '\u{fe0e}' | '\u{fe0f}');
+        if value.chars().any(|character| acts_on_output(character) && !is_spelling(character)) {
+            return Err(InvalidId { kind, problem: "must not contain control or formatting characters" });
         }
         Ok(Self(value))
     }

@@ -144,7 +144,7 @@ impl ConnectorBody {
         let sent = String::from(Box::<str>::from(self.config));
         let mut settings = Settings::read(&sent)?;
         let mut secrets = self.secrets.unwrap_or_default();
-        secrets.refuse_empty()?;
+        secrets.refuse_unusable()?;
 
         let stated = settings.take_auth_type()?;
         let in_secrets = secrets.auth_type.take();
@@ -166,14 +166,34 @@ impl ConnectorBody {
     }
 }
 
+/// Longest client secret in bytes.
+const LONGEST_SECRET: usize = 4096;
+
+/// What is wrong with a client secret (RFC 6749 appendix A.2). A line end at its end is a mistake of pasting.
+fn problem_of_secret(secret: &Secret) -> Option<&'static str> {
+    let bytes = secret.expose();
+    if bytes.len() > LONGEST_SECRET {
+        Some("must not be longer than 4096 bytes")
+    } else if bytes.iter().any(u8::is_ascii_control) {
+        Some("must not contain control characters, such as a line end")
+    } else if bytes.trim_ascii().len() < bytes.len() {
+        Some("must not begin or end with a blank")
+    } else {
+        None
+    }
+}
+
 impl ConnectorSecrets {
-    fn refuse_empty(&self) -> Result<(), Problem> {
+    fn refuse_unusable(&self) -> Result<(), Problem> {
         let is_empty = [
             ("secrets.clientId", self.client_id.as_ref().is_some_and(String::is_empty)),
             ("secrets.clientSecret", self.client_secret.as_ref().is_some_and(|SecretText(secret)| Secret::is_empty(secret))),
         ];
-        match is_empty.into_iter().find(|(_, is_empty)| *is_empty) {
-            Some((field, _)) => Err(Problem::invalid(field, "must not be empty; omit it to keep the current one")),
+        if let Some((field, _)) = is_empty.into_iter().find(|(_, is_empty)| *is_empty) {
+            return Err(Problem::invalid(field, "must not be empty; omit it to keep the current one"));
+        }
+        match self.client_secret.as_ref().and_then(|SecretText(secret)| problem_of_secret(secret)) {
+            Some(problem) => Err(Problem::invalid("secrets.clientSecret", problem)),
             None => Ok(()),
         }
     }

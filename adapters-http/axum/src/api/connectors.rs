@@ -236,11 +236,7 @@ async fn update(
     mut query: Query,
     JsonBody(body): JsonBody<ConnectorBody>,
 ) -> Result<Json<Edited>, Problem> {
-    let dry_run = match query.take("dry_run")?.as_deref() {
-        None | Some("false") => false,
-        Some("true") => true,
-        Some(_) => return Err(Problem::invalid("dry_run", "must be true or false")),
-    };
+    let dry_run = query.take_flag("dry_run")?;
     query.finish()?;
     let current = app.api.connections.connector(&actor, &key).await?.connector;
     let (draft, revision) = body.into_edit(&current)?;

@@ -77,13 +77,26 @@ impl Query {
 
     /// Removes a parameter and returns it. An empty value counts as absent.
     pub(crate) fn take(&mut self, name: &str) -> Result<Option<String>, Problem> {
+        Ok(self.take_stated(name)?.filter(|value| !value.is_empty()))
+    }
+
+    /// A flag, which is false without the parameter. An empty value is neither true nor false.
+    pub(crate) fn take_flag(&mut self, name: &'static str) -> Result<bool, Problem> {
+        match self.take_stated(name)?.as_deref() {
+            None | Some("false") => Ok(false),
+            Some("true") => Ok(true),
+            Some(_) => Err(Problem::invalid(name, "must be true or false")),
+        }
+    }
+
+    fn take_stated(&mut self, name: &str) -> Result<Option<String>, Problem> {
         let mut found = None;
         while let Some(position) = self.0.iter().position(|(key, _)| key == name) {
             if found.replace(self.0.remove(position).1).is_some() {
                 return Err(Problem::invalid(name.to_owned(), "is given twice"));
             }
         }
-        Ok(found.filter(|value| !value.is_empty()))
+        Ok(found)
     }
 
     /// Refuses parameters that were not taken.

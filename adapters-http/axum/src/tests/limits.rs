@@ -126,6 +126,11 @@ async fn r58_refusals_of_a_body_name_the_field() {
         (changed("secrets", json!({"clientSecert": "CANARY"})), "secrets.clientSecert"),
         (changed("secrets", json!({"clientSecret": 5})), "secrets.clientSecret"),
         (changed("secrets", json!({"clientSecret": ""})), "secrets.clientSecret"),
+        (changed("secrets", json!({"clientSecret": "pasted\n"})), "secrets.clientSecret"),
+        (changed("secrets", json!({"clientSecret": " pasted"})), "secrets.clientSecret"),
+        (changed("secrets", json!({"clientSecret": "x".repeat(4097)})), "secrets.clientSecret"),
+        (changed("name", json!("a\u{202e}b")), "name"),
+        (changed("name", json!("\u{200b}")), "name"),
         (changed("config", deep), "body"),
     ];
     for (body, field) in cases {

@@ -243,7 +243,8 @@ fn element_sets(name: &str) -> Vec<Vec<String>> {
     runtime.block_on(async {
         let app = TestApp::new();
         let draft = ConnectorDraft {
-            name: ConnectorName::new(name).unwrap(),
+            // A name with a character that changes the direction is refused; a label is not.
+            name: ConnectorName::new(name.replace('\u{202e}', "")).unwrap(),
             profile: ProfileId::new(".oauth2").unwrap(),
             auth_mode: AuthMode::PerUser,
             settings: "{}".to_owned(),
