@@ -85,7 +85,7 @@ pub(crate) async fn whole_flow() -> Result<Report, Box<dyn Error>> {
         connector: key.clone(),
         user: ada.clone(),
         connection: None,
-        destination: origin("https://api.example"),
+        destination: Some(origin("https://api.example")),
     };
     let before = connections.access_token(&request).await.err().ok_or("a token without consent")?;
 
@@ -107,6 +107,7 @@ pub(crate) async fn whole_flow() -> Result<Report, Box<dyn Error>> {
         state: started.state,
         issuer: None,
         response: AuthorizationResponse::Code(Secret::from_text("code")),
+        parameters: Vec::new(),
     };
     let outcome = connections.complete(redirect).await?.outcome;
 

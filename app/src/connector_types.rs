@@ -4,8 +4,12 @@ use grantry_domain::connector::AuthMode;
 use grantry_domain::ports::Urls as _;
 use grantry_domain::provider::CallbackPath;
 use grantry_domain::time::Timestamp;
-use grantry_http_axum::{AuthModeName, ConnectorType, ConnectorTypeField, FieldKind, PublicBaseUrl, urls};
-use grantry_provider_oauth2::{ConnectorType as Profile, ConnectorTypeField as ProfileField, Profiles};
+use grantry_http_axum::{
+    AuthModeName, ConnectorType, ConnectorTypeField, ConnectorTypeSetup, FieldKind, PublicBaseUrl, urls,
+};
+use grantry_provider_oauth2::{
+    ConnectorType as Profile, ConnectorTypeField as ProfileField, ConnectorTypeSetup as ProfileSetup, Profiles,
+};
 
 pub(crate) fn connector_types(profiles: &Profiles, public: &PublicBaseUrl) -> Vec<ConnectorType> {
     profiles.connector_types().into_iter().map(|profile| connector_type(profile, public)).collect()
@@ -25,6 +29,17 @@ fn connector_type(profile: Profile, public: &PublicBaseUrl) -> ConnectorType {
         auth_modes: profile.auth_modes.iter().filter_map(mode).collect(),
         fields: profile.fields.into_iter().map(field).collect(),
         sunset: profile.sunset.as_deref().and_then(start_of_day),
+        setup: profile.setup.map(setup),
+        notes: profile.notes,
+    }
+}
+
+fn setup(setup: ProfileSetup) -> ConnectorTypeSetup {
+    ConnectorTypeSetup {
+        register_url: setup.console_url,
+        steps: setup.steps,
+        scopes_url: setup.scopes_url,
+        icon: setup.icon,
     }
 }
 
@@ -50,7 +65,7 @@ fn field(field: ProfileField) -> ConnectorTypeField {
         hint: Some(field.help).filter(|help| !help.is_empty()),
         kind,
         required: field.required,
-        default: None,
+        default: field.default,
         pattern: None,
         options: field.values,
     }

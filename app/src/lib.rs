@@ -39,6 +39,7 @@ pub mod passwords;
 pub mod prelude;
 #[cfg(feature = "cli")]
 mod process_hardening;
+pub mod profile_folder;
 #[cfg(feature = "cli")]
 mod progress;
 pub mod serve;

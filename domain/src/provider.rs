@@ -4,6 +4,7 @@ mod scopes;
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::time::Duration;
 
 use thiserror::Error;
 
@@ -171,8 +172,9 @@ pub struct ProviderSettings {
     pub resources: Vec<String>,
     /// Origins that tokens may be sent to.
     pub destinations: Vec<Origin>,
-    /// Base URL of the API, to which `_execute` joins its path.
-    pub base_url: String,
+    /// Base URL of the API, to which `_execute` joins its path. `None` if each grant has a separate one, which the provider
+    /// names at the consent ([`ApiBase`]).
+    pub base_url: Option<String>,
     /// Scopes requested at the authorization endpoint.
     pub requested_scopes: Scopes,
     /// Those of the requested scopes that responses name. The others are of the protocol, such as `openid`.
@@ -185,6 +187,8 @@ pub struct ProviderSettings {
     pub client_credentials: bool,
     /// Whether a superseded grant must not be revoked, because the provider revokes per client and user.
     pub revocation_is_per_user: bool,
+    /// How long before its expiry an access token is refreshed at most, because the provider refuses to do so earlier.
+    pub refresh_margin: Option<Duration>,
     /// Name of an empty setting without which the connector cannot be used.
     pub missing: Option<String>,
 }
@@ -259,9 +263,32 @@ pub struct ProviderSnapshot {
     pub redirect_uri: String,
     /// The connector's settings at the time of consent, for profile rules with variables.
     pub config: String,
+    /// The base URL of the API for this grant, if the provider names one at the consent. Its origin is among `destinations`.
+    pub base_url: Option<String>,
+}
+
+/// The API of one grant, as the provider named it at the consent, such as the instance of the account. The adapter has checked
+/// that it is within the domains of the profile.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApiBase {
+    /// The base URL.
+    pub url: String,
+    /// Its origin.
+    pub origin: Origin,
 }
 
 impl ProviderSnapshot {
+    /// The provider of a grant whose API has this base URL.
+    pub(crate) fn with_api_base(mut self, base: Option<ApiBase>) -> Self {
+        if let Some(ApiBase { url, origin }) = base {
+            self.destinations.push(origin);
+            self.destinations.sort();
+            self.destinations.dedup();
+            self.base_url = Some(url);
+        }
+        self
+    }
+
     /// Encodes for sealing; tags are those of the binding digest where both have the field.
     pub(crate) fn encode(&self) -> zeroize::Zeroizing<Vec<u8>> {
         FieldWriter::default()
@@ -279,6 +306,7 @@ impl ProviderSnapshot {
             .number(0x10, i64::from(self.issuer_in_response))
             .optional(0x11, self.endpoints.jwks.as_deref().map(str::as_bytes))
             .bytes(0x12, self.config.as_bytes())
+            .optional(0x13, self.base_url.as_deref().map(str::as_bytes))
             .finish()
     }
 
@@ -309,6 +337,7 @@ impl ProviderSnapshot {
                 _ => return Err(MalformedFields::Value),
             },
             config: fields.text(0x12)?,
+            base_url: fields.optional_text(0x13)?,
         };
         fields.finish()?;
         Ok(provider)

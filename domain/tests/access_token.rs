@@ -33,8 +33,10 @@ async fn r43_a_token_is_issued_only_for_destinations_its_user_consented_to() {
     let app = TestApp::new().await;
     app.connect("alice").await;
     for destination in ["https://evil.example", "http://api.example", "https://api.example:444", "https://as.example"] {
-        let refused =
-            app.node.access_token(&AccessTokenRequest { destination: origin(destination), ..token_request("alice") }).await;
+        let refused = app
+            .node
+            .access_token(&AccessTokenRequest { destination: Some(origin(destination)), ..token_request("alice") })
+            .await;
         let refused = refused.map(drop).unwrap_err();
         assert_eq!((&refused, refused.code()), (&TokenError::DestinationRefused, "destination_refused"));
     }
@@ -350,8 +352,10 @@ async fn profiles_may_have_more_than_one_destination() {
     let started = app.start("alice", &drive()).await;
     app.complete(callback_of(&started, "alice")).await;
     for destination in [API, "https://upload.example"] {
-        let issued =
-            app.node.access_token(&AccessTokenRequest { destination: origin(destination), ..token_request("alice") }).await;
+        let issued = app
+            .node
+            .access_token(&AccessTokenRequest { destination: Some(origin(destination)), ..token_request("alice") })
+            .await;
         assert!(issued.is_ok());
     }
 }

@@ -45,7 +45,7 @@ const RELEVANT: &[(&str, Change)] = &[
 const HARMLESS: &[(&str, Change)] = &[
     ("title", |settings| settings.title = "Another title".to_owned()),
     ("requested scopes", |settings| settings.requested_scopes = Scopes::new(["read"])),
-    ("base path", |settings| settings.base_url = "https://api.example/v2".to_owned()),
+    ("base path", |settings| settings.base_url = Some("https://api.example/v2".to_owned())),
     ("key set", |settings| endpoints(settings).jwks = Some("https://as.example/keys".to_owned())),
     ("doubled destination", |settings| settings.destinations.push(origin("https://api.example"))),
 ];

@@ -95,11 +95,11 @@ async fn r43_nothing_is_sent_to_a_destination_that_was_not_consented_to() {
         assert_eq!(refused.code(), "invalid_request");
     }
     // Only the base URL was changed, which the binding digest does not contain.
-    app.profiles.set("{}", |settings| settings.base_url = "https://evil.example".to_owned());
+    app.profiles.set("{}", |settings| settings.base_url = Some("https://evil.example".to_owned()));
     let refused = run(&app, "alice").await.unwrap_err();
     assert_eq!((&refused, refused.code()), (&TokenError::DestinationRefused.into(), "destination_refused"));
     app.profiles.set("{}", |settings| {
-        settings.base_url = "https://evil.example".to_owned();
+        settings.base_url = Some("https://evil.example".to_owned());
         settings.destinations = vec![origin("https://evil.example")];
     });
     let refused = run(&app, "alice").await.unwrap_err();

@@ -116,7 +116,7 @@ fn token_request() -> AccessTokenRequest {
         connector: drive(),
         user: user("u_alice"),
         connection: None,
-        destination: origin("https://api.example"),
+        destination: Some(origin("https://api.example")),
     }
 }
 

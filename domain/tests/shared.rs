@@ -86,7 +86,7 @@ async fn a_short_lived_shared_token_is_used_for_half_its_lifetime() {
 async fn r43_access_and_destination_are_checked_for_shared_tokens_too() {
     let app = shared_app().await;
     assert!(app.token("alice").await.is_ok());
-    let evil = AccessTokenRequest { destination: origin("https://evil.example"), ..token_request("alice") };
+    let evil = AccessTokenRequest { destination: Some(origin("https://evil.example")), ..token_request("alice") };
     assert_eq!(token_from(&app.node, &evil).await, Err(TokenError::DestinationRefused));
     app.directory.remove_role(&user("alice"), &space("default"));
     assert_eq!(app.token("alice").await, Err(AccessError::NotFound.into()));

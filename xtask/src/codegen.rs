@@ -35,7 +35,11 @@ const ARTEFACTS: &[Artefact] = &[
     Artefact { name: "transition table", outputs: &["domain/TRANSITIONS.md"], generate: transitions },
     Artefact { name: "API description", outputs: &["openapi.json"], generate: openapi },
     Artefact { name: "picture of the states", outputs: &[crate::reference::STATES], generate: crate::reference::states },
-    Artefact { name: "reference pages", outputs: &[crate::reference::PAGES], generate: crate::reference::pages },
+    Artefact {
+        name: "reference pages",
+        outputs: &[crate::reference::PAGES, crate::reference::PROVIDERS],
+        generate: crate::reference::pages,
+    },
     Artefact {
         name: "client and console",
         outputs: &["app/console/packages/client/src/generated", "app/console/dist"],

@@ -67,7 +67,11 @@ fn stage(sh: &Shell, repository: &Repository, home: &str, to: &Path) -> Result {
     sh.remove_path(to)?;
     for file in &repository.files {
         let Some(name) = file.path.strip_prefix(CHAPTERS) else { continue };
-        let text = if file.is_a("md") { with_urls(repository, home, &file.path, &file.text) } else { file.text.clone() };
+        let text = match file.path.as_str() {
+            links::CONTENTS => with_providers(repository, &file.text),
+            path if file.is_a("md") => with_urls(repository, home, path, &file.text),
+            _ => file.text.clone(),
+        };
         sh.write_file(to.join(name), text)?;
     }
     for path in &repository.others {
@@ -77,6 +81,22 @@ fn stage(sh: &Shell, repository: &Repository, home: &str, to: &Path) -> Result {
         sh.copy_file(path, target)?;
     }
     Ok(())
+}
+
+/// The contents with the page of each provider below their list.
+fn with_providers(repository: &Repository, contents: &str) -> String {
+    let mut lines = Vec::new();
+    for line in contents.lines() {
+        lines.push(line.to_owned());
+        if line.contains("(providers/README.md)") {
+            let pages = repository.files.iter().filter(|file| links::is_of_provider(&file.path));
+            lines.extend(pages.map(|file| {
+                let title = file.text.lines().next().unwrap_or_default().trim_start_matches("# ");
+                format!("  - [{title}]({})", file.path.trim_start_matches(CHAPTERS))
+            }));
+        }
+    }
+    lines.join("\n") + "\n"
 }
 
 /// The text of a chapter for the site.
@@ -112,6 +132,14 @@ mod tests {
         let expected = "[a](b.md#x) [b](https://git.example/r/blob/main/README.md#top) `[c](../README.md)` \
                         [d](https://git.example/r/tree/main/app/web) [e](https://example.com)";
         assert_eq!(with_urls(&repository, "https://git.example/r", "docs/a.md", text), expected);
+    }
+
+    #[test]
+    fn the_contents_of_the_site_have_a_page_for_each_provider() {
+        let files = [("docs/providers/README.md", "# Providers"), ("docs/providers/github.md", "# GitHub\n\ntext")];
+        let contents = "- [A](a.md)\n- [Providers](providers/README.md)\n- [B](b.md)\n";
+        let expected = "- [A](a.md)\n- [Providers](providers/README.md)\n  - [GitHub](providers/github.md)\n- [B](b.md)\n";
+        assert_eq!(with_providers(&Repository::of(&files), contents), expected);
     }
 
     #[test]

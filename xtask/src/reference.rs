@@ -8,6 +8,7 @@ mod error_codes;
 mod events;
 mod http_api;
 mod metrics;
+mod providers;
 mod rust_api;
 mod settings;
 mod states;
@@ -18,6 +19,7 @@ use xshell::Shell;
 use crate::Result;
 use crate::manifests;
 use crate::settings::{DECLARATION, EXAMPLE};
+pub(crate) use crate::tidy::links::PROVIDERS;
 use crate::tidy::repository::Repository;
 use crate::workspace;
 
@@ -56,6 +58,9 @@ pub(crate) fn pages(sh: &Shell) -> Result {
     }
     for (path, text) in rust_apis(&repository)? {
         sh.write_file(path, text)?;
+    }
+    for (name, text) in providers::pages(sh, &workspace::server(sh)?)? {
+        sh.write_file(format!("{PROVIDERS}/{name}"), text)?;
     }
     Ok(())
 }

@@ -23,6 +23,26 @@ pub struct ConnectorType {
     pub fields: Vec<ConnectorTypeField>,
     /// When the provider ends the service that the profile describes, if that is announced.
     pub sunset: Option<Timestamp>,
+    /// How a client is registered at the provider. `None` if that depends on the settings.
+    pub setup: Option<ConnectorTypeSetup>,
+    /// What users and editors should be aware of.
+    pub notes: Vec<String>,
+}
+
+/// How a client is registered at the provider.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct ConnectorTypeSetup {
+    /// The page on which clients are registered.
+    pub register_url: String,
+    /// What to do there, in order. `{redirect_uri}` stands for the redirect URI of the connector.
+    pub steps: Vec<String>,
+    /// The page that lists the scopes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scopes_url: Option<String>,
+    /// The name of the provider's logo in the collection simple-icons.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "github")]
+    pub icon: Option<String>,
 }
 
 impl ConnectorType {
@@ -52,6 +72,12 @@ pub(crate) struct ListedConnectorType {
     auth_modes: Vec<AuthModeName>,
     /// Its settings, in the order of the form.
     fields: Vec<ConnectorTypeField>,
+    /// How a client is registered at the provider.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    setup: Option<ConnectorTypeSetup>,
+    /// What users and editors should be aware of, in English.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    notes: Vec<String>,
     /// Whether the sunset of the provider's service has passed.
     is_deprecated: bool,
     /// Always true. For front ends of an earlier API.
@@ -79,6 +105,8 @@ impl ListedConnectorType {
             redirect_uri: kind.redirect_uri.clone(),
             auth_modes: kind.auth_modes.clone(),
             fields: kind.fields.clone(),
+            setup: kind.setup.clone(),
+            notes: kind.notes.clone(),
             is_deprecated: kind.is_deprecated(now),
             enabled: true,
             enabled_in_config: true,

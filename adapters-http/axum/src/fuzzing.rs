@@ -26,7 +26,7 @@ pub struct Callback {
 
 /// Reads the query of a callback.
 pub fn callback(query: &str) -> Result<Callback, Problem> {
-    let CallbackParams { state, issuer, response } = CallbackParams::parse(query)?;
+    let CallbackParams { state, issuer, response, .. } = CallbackParams::parse(query)?;
     Ok(Callback { state, issuer, response })
 }
 

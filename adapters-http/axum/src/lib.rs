@@ -55,7 +55,7 @@ pub use self::auth::{
     Principal, ProxyHeaderAuthenticator, RoleSink, SESSION_ABSOLUTE, SESSION_AHEAD, SESSION_IDLE, SpaceView, UserDirectory,
     UserView,
 };
-pub use self::connector_types::{AuthModeName, ConnectorType, ConnectorTypeField, FieldKind};
+pub use self::connector_types::{AuthModeName, ConnectorType, ConnectorTypeField, ConnectorTypeSetup, FieldKind};
 pub use self::correlation::{current_correlation_id, with_current_correlation_id};
 pub use self::host::{Api, ConsoleAsset, ConsoleAssets, IdentityMode, Limits, Readiness};
 pub use self::metrics_access::MetricsAccess;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use grantry_domain::connector::{ConnectorConfig, ProfileId};
 use grantry_domain::identity::UserId;
-use grantry_domain::ports::{ClientCredentials, Clock, ProviderProfiles as _};
+use grantry_domain::ports::{ClientCredentials, Clock, CodeExchange, ProviderProfiles as _};
 use grantry_domain::provider::ProviderSnapshot;
 use grantry_domain::secret::Secret;
 use grantry_domain::time::Timestamp;
@@ -161,6 +161,10 @@ pub(crate) fn connector_config(profile: &str, config: &str) -> ConnectorConfig {
 pub(crate) fn client() -> ClientCredentials {
     let secret = Some(Secret::from_text("client-secret-canary"));
     ClientCredentials { secret, user: Some(UserId::new("alice").unwrap()) }
+}
+
+pub(crate) fn code_exchange(code: &str, verifier: &str) -> CodeExchange {
+    CodeExchange { code: Secret::from_text(code), verifier: Secret::from_text(verifier), parameters: Vec::new() }
 }
 
 pub(crate) fn text(secret: &Secret) -> &str {

@@ -11,6 +11,7 @@
 mod api;
 mod codec;
 mod egress;
+mod exchange;
 #[cfg(test)]
 mod fake_transport;
 mod profile;
@@ -19,6 +20,9 @@ mod transport;
 
 pub use self::api::ApiCaller;
 pub use self::egress::{AddressScope, AllowedUrl, EgressPolicy, InvalidEgress, UrlRefused};
-pub use self::profile::{ConnectorType, ConnectorTypeField, InvalidProfile, ProfileOptions, Profiles};
+pub use self::exchange::{InvalidExchange, check_exchange};
+pub use self::profile::{
+    ConnectorType, ConnectorTypeField, ConnectorTypeSetup, InvalidProfile, ProfileOptions, ProfileSummary, Profiles,
+};
 pub use self::server::Oauth2Server;
 pub use self::transport::{HttpRequest, HttpResponse, HttpTransport, TransportError};

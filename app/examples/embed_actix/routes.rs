@@ -169,7 +169,9 @@ async fn complete(
     let flow_cookies = cookies.iter().filter(|cookie| cookie.name().starts_with(FLOW_COOKIE));
     let flow_cookies = flow_cookies.map(|cookie| Secret::from_text(cookie.value())).collect();
     let state = Secret::from_text(&state);
-    let request = CallbackRequest { user: user.0, flow_cookies, callback, state, issuer: iss, response };
+    // Further parameters are needed for profiles whose provider names the API of the grant in the redirect.
+    let parameters = Vec::new();
+    let request = CallbackRequest { user: user.0, flow_cookies, callback, state, issuer: iss, response, parameters };
     let completed = match host.connections.complete(request).await {
         Ok(completed) => completed,
         Err(error) => return refused(error.code()).json(json!({ "code": error.code() })),

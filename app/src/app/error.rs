@@ -7,6 +7,7 @@ use grantry_http_reqwest::TransportSetupError;
 use grantry_provider_oauth2::{InvalidEgress, InvalidProfile};
 use thiserror::Error;
 
+use crate::profile_folder::UnreadableProfiles;
 use crate::store::OpenStoreError;
 
 /// An application was not built. Each message is one sentence that names what to set.
@@ -37,6 +38,9 @@ pub enum BuildError {
     /// A provider profile is malformed.
     #[error(transparent)]
     Profile(#[from] InvalidProfile),
+    /// The folder of provider profiles or a file in it cannot be read.
+    #[error(transparent)]
+    ProfileFolder(#[from] UnreadableProfiles),
     /// TLS is not available.
     #[error(transparent)]
     Transport(#[from] TransportSetupError),

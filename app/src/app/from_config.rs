@@ -10,6 +10,7 @@ use grantry_provider_oauth2::ProfileOptions;
 
 use crate::app::{App, AppBuilder, BuildError, Identity};
 use crate::config::{Agent, Config, Settings};
+use crate::profile_folder;
 use crate::store::{AppStore, open_store};
 use crate::telemetry;
 
@@ -35,7 +36,7 @@ impl App {
             .profile_options(ProfileOptions {
                 pkce_off_hosts: settings.oauth.pkce_off_hosts.clone(),
                 deny: settings.providers.deny.clone(),
-                additional: Vec::new(),
+                additional: profile_folder::read(config)?,
             })
             .rate_limits((&settings.oauth.rate_limits).into())
             .agents(settings.identity.agents.iter().map(agent_key).collect())

@@ -59,7 +59,7 @@ async fn endpoints(app: &App, view: &ConnectorView, settings: &ProviderSettings)
         None => error.to_string(),
     })?;
     let mut hosts = BTreeMap::new();
-    for url in urls(&provider, &settings.base_url) {
+    for url in urls(&provider, settings.base_url.as_deref().unwrap_or_default()) {
         let allowed = app.inspection.egress.check(url).map_err(|refused| format!("an endpoint {refused}"))?;
         let port = allowed.as_url().port_or_known_default().unwrap_or(443);
         hosts.insert(format!("{}:{port}", allowed.host()), allowed.address_scope());

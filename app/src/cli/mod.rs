@@ -15,6 +15,7 @@ mod keys;
 mod mock_provider;
 mod openapi;
 mod output;
+mod providers;
 mod serve;
 mod users;
 
@@ -65,6 +66,9 @@ enum Command {
     /// Export and import connector definitions, without secrets and grants
     #[command(subcommand)]
     Connectors(connectors::ConnectorsCommand),
+    /// Provider profiles: list, describe, check, and write new ones
+    #[command(subcommand)]
+    Providers(providers::ProvidersCommand),
     /// List users and reinstate deprovisioned ones
     #[command(subcommand)]
     Users(users::UsersCommand),
@@ -126,6 +130,7 @@ fn dispatch(command: Command) -> Result<(), CliError> {
         Command::Accounts(command) => accounts::run(&command),
         Command::Agents(command) => agents::run(&command),
         Command::Connectors(command) => connectors::run(command),
+        Command::Providers(command) => providers::run(command),
         Command::Users(command) => users::run(command),
         Command::Openapi => openapi::run(),
     }

@@ -307,6 +307,8 @@ pub struct Providers {
     /// Built-in profiles that may not be used. An unknown id would deny nothing, so it is refused.
     #[serde(with = "list")]
     pub deny: Vec<ProfileId>,
+    /// A folder with further profiles. Relative paths start at the folder of the file; empty: none.
+    pub folder: String,
 }
 
 /// How long records are kept.

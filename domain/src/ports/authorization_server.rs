@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use crate::identity::UserId;
 use crate::ports::ProviderError;
 use crate::ports::anomaly::Anomaly;
-use crate::provider::{Account, ProviderSettings, ProviderSnapshot, Scopes};
+use crate::provider::{Account, ApiBase, ProviderSettings, ProviderSnapshot, Scopes};
 use crate::secret::Secret;
 
 /// What goes into an authorization URL (RFC 6749 §4.1.1, RFC 7636 §4.3).
@@ -32,6 +32,16 @@ pub struct ClientCredentials {
     pub secret: Option<Secret>,
     /// The user whom the requests are for. The requests for one user use at most a part of the connections to an origin.
     pub user: Option<UserId>,
+}
+
+/// What a code is exchanged with (RFC 6749 §4.1.3, RFC 7636 §4.5).
+pub struct CodeExchange {
+    /// The code.
+    pub code: Secret,
+    /// The PKCE code verifier.
+    pub verifier: Secret,
+    /// Parameters of the redirect that no standard defines, such as the id of a company. Each name occurs once.
+    pub parameters: Vec<(String, String)>,
 }
 
 /// Which token is to be revoked (RFC 7009 §2.1).
@@ -70,6 +80,10 @@ pub struct TokenResponse {
     pub scopes: Option<Scopes>,
     /// The ID token as received, not yet validated. It is used to identify the account and is not stored.
     pub id_token: Option<Secret>,
+    /// The account, if the response itself names it.
+    pub account: Option<Account>,
+    /// The API of this grant, if the provider names one.
+    pub api_base: Option<ApiBase>,
     /// What deviated from the protocol and was ignored or interpreted.
     pub anomalies: Vec<Anomaly>,
 }
@@ -79,6 +93,8 @@ pub struct TokenResponse {
 pub struct Identified {
     /// The account that consented, if it is known.
     pub account: Option<Account>,
+    /// The API of this grant, if userinfo names one.
+    pub api_base: Option<ApiBase>,
     /// Why the ID token or the userinfo was not used.
     pub anomalies: Vec<Anomaly>,
     /// A request that failed on the way, such as that for the keys of the ID token. The tokens are usable all the same.
@@ -121,8 +137,7 @@ pub trait AuthorizationServer: Send + Sync {
         &self,
         provider: &ProviderSnapshot,
         client: &ClientCredentials,
-        code: &Secret,
-        verifier: &Secret,
+        exchange: &CodeExchange,
     ) -> Result<TokenResponse, ProviderError>;
 
     /// Refreshes (RFC 6749 §6). Never requests more scopes than `granted`.

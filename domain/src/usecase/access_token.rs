@@ -22,7 +22,7 @@ use crate::usecase::open_connections::{labels, open_connections};
 use crate::usecase::policy::OnAuditFailure;
 use crate::usecase::refresh::{RefreshGoal, RefreshOutcome, Refresher};
 use crate::usecase::sealer::Sealer;
-use crate::usecase::settings::{ConnectorSettings, UnusableConnector};
+use crate::usecase::settings::{AuthenticSettings, ConnectorSettings, UnusableConnector};
 use crate::usecase::token::{AccessTokenRequest, IssuedAccessToken, TokenError};
 use crate::usecase::token_lifetime::{Freshness, is_issuable};
 
@@ -62,6 +62,7 @@ const RETRY_SOON: TokenError = TokenError::Unavailable { retry_after: Duration::
 struct Usable {
     grant: Authorization,
     secrets: GrantSecrets,
+    settings: Arc<AuthenticSettings>,
     now: Timestamp,
 }
 
@@ -107,7 +108,7 @@ impl AccessTokens {
         self.access.authorize(&request.user, &request.connector.space, Role::Viewer).await?;
         let view = self.view(request, request.connection.clone()).await?;
         if view.connector.auth_mode == AuthMode::Shared {
-            let token = self.shared.token(&view.connector, &request.destination, rejected, view.now).await?;
+            let token = self.shared.token(&view.connector, request.destination.as_ref(), rejected, view.now).await?;
             let event = AuditEvent::new(AuditKind::AccessTokenIssued, request.actor.clone(), view.now);
             let event = event.at_connector(&request.connector).of_user(&request.user);
             self.record_issue(event.outcome(AuditOutcome::Shared))?;
@@ -116,7 +117,13 @@ impl AccessTokens {
         let usable = self.usable(request, request.connection.as_ref(), view, Reading::First).await?;
         let meets = |usable: &Usable, freshness| {
             rejected.is_none_or(|rejected| sha256(usable.secrets.access_token.expose()) != rejected)
-                && is_issuable(&usable.secrets, usable.grant.id(), usable.now, freshness)
+                && is_issuable(
+                    &usable.secrets,
+                    usable.grant.id(),
+                    usable.now,
+                    freshness,
+                    usable.settings.provider.refresh_margin,
+                )
         };
         if meets(&usable, Freshness::Fresh) {
             return self.issued(request, usable);
@@ -223,10 +230,10 @@ impl AccessTokens {
         if !secrets.granted_scopes.covers(&required.required_scopes) {
             return Err(required_consent(Reason::InsufficientScope));
         }
-        if !secrets.provider.may_receive(&request.destination) {
+        if request.destination.as_ref().is_some_and(|destination| !secrets.provider.may_receive(destination)) {
             return Err(TokenError::DestinationRefused);
         }
-        Ok(Usable { grant, secrets, now })
+        Ok(Usable { grant, secrets, settings, now })
     }
 
     /// The grant that is meant where no connection was named: the only one, or the one of the default connection. Never
@@ -300,7 +307,8 @@ impl AccessTokens {
     }
 
     fn issued(&self, request: &AccessTokenRequest, usable: Usable) -> Result<IssuedAccessToken, TokenError> {
-        let Usable { grant, secrets, now } = usable;
+        let Usable { grant, secrets, settings, now } = usable;
+        let base_url = secrets.provider.base_url.or_else(|| settings.provider.base_url.clone());
         let event = AuditEvent::new(AuditKind::AccessTokenIssued, request.actor.clone(), now);
         self.record_issue(event.about(grant.owner(), grant.id()))?;
         if grant.as_grant().is_some_and(|grant| grant.last_used_day() < Some(now.day())) {
@@ -311,6 +319,8 @@ impl AccessTokens {
             token_type: secrets.token_type,
             expires_at: secrets.expires_at,
             connection: Some(grant.owner().connection.clone()),
+            // A grant without a base URL is of settings that had a fixed one.
+            base_url: base_url.ok_or(TokenError::Misconfigured)?,
         })
     }
 }

@@ -17,9 +17,9 @@ use crate::connector::ConnectorId;
 use crate::encoding::sha256;
 use crate::identity::{Actor, ConnectionName, Role, SpaceId, UserId};
 use crate::ports::{
-    AssociatedData, AuditDetail, AuditEvent, AuditKind, AuditOutcome, CallbackKey, CommitOutcome, ConsumeOutcome,
-    Identified, Limited, Operation, ProviderError, ProviderErrorKind, ProviderOperation, StoreError, Versioned,
-    WriteOutcome,
+    AssociatedData, AuditDetail, AuditEvent, AuditKind, AuditOutcome, CallbackKey, CodeExchange, CommitOutcome,
+    ConsumeOutcome, Identified, Limited, Operation, ProviderError, ProviderErrorKind, ProviderOperation, StoreError,
+    Versioned, WriteOutcome,
 };
 use crate::provider::{Callback, CallbackPath, Scopes};
 use crate::secret::{Secret, equal_in_constant_time};
@@ -46,6 +46,8 @@ pub struct CallbackRequest {
     pub issuer: Option<String>,
     /// Code or error.
     pub response: AuthorizationResponse,
+    /// Further parameters, for providers that name the API of the grant in them. Each name occurs once.
+    pub parameters: Vec<(String, String)>,
 }
 
 /// Code or error (RFC 6749 §4.1.2, §4.1.2.1).
@@ -167,6 +169,8 @@ struct Live {
     revoke_superseded: bool,
     /// Scopes without which there is no grant.
     required_scopes: Scopes,
+    /// Whether the provider names the API of each grant.
+    names_api: bool,
 }
 
 /// Why a running flow fails, with the tokens received by then.
@@ -313,7 +317,7 @@ impl Flows {
         };
         let live = self.check_connector(flow).await?;
         let verified = VerifiedCallback::new(flow.state_hash);
-        let received = self.exchange(flow, &code).await?;
+        let received = self.exchange(flow, code, callback.parameters, &live).await?;
         let owner = flow.stored.value.owner();
         let is_news = self.breaker.accepted(owner.incarnation, now);
         let committed = self.commit(flow, verified, received, &live).await;
@@ -364,11 +368,18 @@ impl Flows {
             return Err(FailureCode::ConnectorChanged.into());
         }
         let revoke_superseded = !settings.revocation_is_per_user;
-        Ok(Live { revoke_superseded, required_scopes: settings.required_scopes.clone() })
+        let names_api = settings.base_url.is_none();
+        Ok(Live { revoke_superseded, required_scopes: settings.required_scopes.clone(), names_api })
     }
 
     /// Exchanges the code at the sealed endpoint (RFC 6749 §4.1.3) and determines the account.
-    async fn exchange(&self, flow: &Running, code: &Secret) -> Result<GrantSecrets, Failure> {
+    async fn exchange(
+        &self,
+        flow: &Running,
+        code: Secret,
+        parameters: Vec<(String, String)>,
+        live: &Live,
+    ) -> Result<GrantSecrets, Failure> {
         let (owner, secrets) = (flow.stored.value.owner(), &flow.secrets);
         let provider = &secrets.provider;
         let client = self.client_of(owner, provider.authentication.needs_secret()).await;
@@ -382,15 +393,17 @@ impl Flows {
         })?;
         // The lifetime counts from the instant before the request is sent.
         let sent_at = self.store_clock.now().await?;
-        let response = self.provider.exchange(provider, &client, code, &secrets.verifier).await;
+        let exchange = CodeExchange { code, verifier: secrets.verifier.clone_secret(), parameters };
+        let response = self.provider.exchange(provider, &client, &exchange).await;
         let mut response = response.map_err(|error| {
             self.failures.record(owner, ProviderOperation::Exchange, &provider.endpoints.token, &error);
             exchange_failure(&error)
         })?;
         let identified = self.provider.identify(provider, &client, &response, secrets.nonce.clone()).await;
         let issuer = provider.issuer.as_deref().unwrap_or(&provider.endpoints.token);
-        let account = identified.map(|Identified { account, anomalies, failure }| {
+        let account = identified.map(|Identified { account, api_base, anomalies, failure }| {
             response.anomalies.extend(anomalies);
+            response.api_base = api_base.or(response.api_base.take());
             if let Some(failure) = failure {
                 self.failures.record(owner, ProviderOperation::Userinfo, issuer, &failure);
             }
@@ -410,6 +423,11 @@ impl Flows {
                 self.failures.record(owner, ProviderOperation::Userinfo, issuer, &error);
                 return Err(Failure::with_tokens(FailureCode::ExchangeFailed, received));
             }
+        }
+        if live.names_api && received.provider.base_url.is_none() {
+            let error = ProviderErrorKind::Malformed.because("the response names no API that the profile allows");
+            self.failures.record(owner, ProviderOperation::Exchange, &provider.endpoints.token, &error);
+            return Err(Failure::with_tokens(FailureCode::ExchangeFailed, received));
         }
         Ok(received)
     }

@@ -57,6 +57,10 @@ impl CachedToken {
     fn has_expired(&self, now: Timestamp) -> bool {
         self.expires_at.is_some_and(|end| end <= now)
     }
+
+    fn is_usable(&self, rejected: Option<[u8; 32]>, now: Timestamp) -> bool {
+        self.fresh_until.is_none_or(|end| now < end) && rejected.is_none_or(|rejected| self.sha256 != rejected)
+    }
 }
 
 /// What a [`ClientCredentialsCache`] needs.
@@ -110,7 +114,7 @@ impl ClientCredentialsCache {
     pub async fn token(
         self: &Arc<Self>,
         connector: &Connector,
-        destination: &Origin,
+        destination: Option<&Origin>,
         rejected: Option<[u8; 32]>,
         now: Timestamp,
     ) -> Result<IssuedAccessToken, TokenError> {
@@ -119,11 +123,12 @@ impl ClientCredentialsCache {
             TokenError::from(unusable)
         })?;
         let (settings, digest) = (&read.provider, read.required.digest);
-        if !settings.destinations.contains(destination) {
+        if destination.is_some_and(|destination| !settings.destinations.contains(destination)) {
             return Err(TokenError::DestinationRefused);
         }
+        let base_url = settings.base_url.as_deref().ok_or(TokenError::Misconfigured)?;
         let key = (connector.incarnation, connector.epoch, digest, connector.revision);
-        if let Some(token) = self.cached(key, rejected, now) {
+        if let Some(token) = self.cached(key, base_url, rejected, now) {
             return Ok(token);
         }
         if self.breaker.is_open(connector, now) {
@@ -134,7 +139,7 @@ impl ClientCredentialsCache {
         let requested = self.flights.join(&*self.ports.spawner, (key, rejected), work).await;
         requested.unwrap_or(Err(TokenError::Unavailable { retry_after: RETRY_AFTER }))?;
         let now = self.ports.store_clock.now().await?;
-        self.cached(key, rejected, now).ok_or_else(|| match rejected {
+        self.cached(key, base_url, rejected, now).ok_or_else(|| match rejected {
             // The provider issued the rejected token again.
             Some(rejected) if self.is_cached(key, rejected) => {
                 TokenError::AuthorizationRequired { reason: Reason::TokenRejected, connection: ConnectionName::default() }
@@ -144,22 +149,22 @@ impl ClientCredentialsCache {
         })
     }
 
-    fn cached(&self, key: Key, rejected: Option<[u8; 32]>, now: Timestamp) -> Option<IssuedAccessToken> {
+    fn cached(&self, key: Key, base_url: &str, rejected: Option<[u8; 32]>, now: Timestamp) -> Option<IssuedAccessToken> {
         let tokens = self.locked();
-        let cached = tokens.get(&key)?;
-        let fresh = cached.fresh_until.is_none_or(|end| now < end);
-        let other = rejected.is_none_or(|rejected| cached.sha256 != rejected);
-        (fresh && other).then(|| IssuedAccessToken {
+        let cached = tokens.get(&key).filter(|cached| cached.is_usable(rejected, now))?;
+        Some(IssuedAccessToken {
             token: cached.token.clone_secret(),
             token_type: cached.token_type.clone(),
             expires_at: cached.expires_at,
             connection: None,
+            base_url: base_url.to_owned(),
         })
     }
 
     async fn request(&self, connector: &Connector, key: Key, rejected: Option<[u8; 32]>) -> Result<(), TokenError> {
         let now = self.ports.store_clock.now().await?;
-        if self.cached(key, rejected, now).is_some() || self.was_replaced(key, rejected) {
+        let has_usable = self.locked().get(&key).is_some_and(|cached| cached.is_usable(rejected, now));
+        if has_usable || self.was_replaced(key, rejected) {
             return Ok(());
         }
         let permit = self.breaker.admit(connector, now).ok_or(TokenError::Misconfigured)?;

@@ -78,10 +78,11 @@ impl Executor {
         let found = self.connectors.get(&execution.connector).await.map_err(TokenError::from)?;
         let connector = found.ok_or(TokenError::Access(AccessError::NotFound))?;
         let settings = self.tokens.usable_settings(&connector, self.settings.of(&connector))?;
-        let joined = self.resource.join(&settings.provider.base_url, &execution.path, &execution.query);
-        let (url, destination) = joined.map_err(ApiError::Refused)?;
-        let Execution { method, headers, body, .. } = execution;
-        let api_request = ApiRequest { method, url, headers, body, user: execution.user.clone() };
+        let Execution { method, path, query, headers, body, .. } = execution;
+        let join = |base_url: &str| self.resource.join(base_url, &path, &query).map_err(ApiError::Refused);
+        // A request that is refused in any case needs no token. The base URL of a grant is known with its token only.
+        let joined = settings.provider.base_url.as_deref().map(join).transpose()?;
+        let (url, destination) = joined.unzip();
         let request = AccessTokenRequest {
             actor: execution.actor,
             connector: execution.connector,
@@ -90,6 +91,11 @@ impl Executor {
             destination,
         };
         let first = self.tokens.issue(&request, None).await?;
+        let url = match url {
+            Some(url) => url,
+            None => join(&first.base_url)?.0,
+        };
+        let api_request = ApiRequest { method, url, headers, body, user: request.user.clone() };
         let response = self.resource.send(&api_request, &first.token).await?;
         if response.status != 401 {
             return Ok(response);

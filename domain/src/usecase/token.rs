@@ -27,8 +27,8 @@ pub struct AccessTokenRequest {
     pub user: UserId,
     /// The connection; `None` means the only one, or the user's default.
     pub connection: Option<ConnectionName>,
-    /// The origin the token will be sent to.
-    pub destination: Origin,
+    /// The origin the token will be sent to; `None` means that of the API's base URL.
+    pub destination: Option<Origin>,
 }
 
 /// An access token that may be used now, for the requested destination.
@@ -41,6 +41,8 @@ pub struct IssuedAccessToken {
     pub expires_at: Option<Timestamp>,
     /// The connection it belongs to; `None` for a shared connector.
     pub connection: Option<ConnectionName>,
+    /// The base URL of the API: that of the grant, or else that of the connector.
+    pub base_url: String,
 }
 
 impl IssuedAccessToken {

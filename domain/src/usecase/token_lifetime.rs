@@ -24,14 +24,22 @@ const AHEAD: Duration = Duration::from_mins(10);
 ///
 /// The expiry of a token that was requested while the clock was ahead is not known after the clock was set back. Such a token is
 /// refreshed, if it can be.
-pub(crate) fn is_issuable(secrets: &GrantSecrets, id: AuthorizationId, now: Timestamp, freshness: Freshness) -> bool {
+pub(crate) fn is_issuable(
+    secrets: &GrantSecrets,
+    id: AuthorizationId,
+    now: Timestamp,
+    freshness: Freshness,
+    longest_margin: Option<Duration>,
+) -> bool {
     if secrets.issued_at > now.plus(AHEAD) && secrets.refresh_token.is_some() && secrets.expires_at.is_some() {
         return false;
     }
     match (secrets.expires_at, freshness) {
         (None, _) => true,
         (Some(expires_at), Freshness::Valid) => now < expires_at,
-        (Some(expires_at), Freshness::Fresh) => now < expires_at.minus(margin(secrets, id)),
+        (Some(expires_at), Freshness::Fresh) => {
+            now < expires_at.minus(margin(secrets, id).min(longest_margin.unwrap_or(Duration::MAX)))
+        }
     }
 }
 
@@ -81,7 +89,7 @@ pub(crate) fn exchanged(
         },
         revision: Revision::FIRST,
         epoch,
-        provider: flow.provider.clone(),
+        provider: flow.provider.clone().with_api_base(response.api_base),
         account: None,
     }
 }
@@ -112,7 +120,7 @@ pub(crate) fn refreshed(
         revision: before.revision.next(),
         requested_scopes: before.requested_scopes.clone(),
         epoch: before.epoch,
-        provider: before.provider.clone(),
+        provider: before.provider.clone().with_api_base(response.api_base),
         account: before.account.clone(),
     }
 }
@@ -149,6 +157,7 @@ mod tests {
                 destinations: Vec::new(),
                 redirect_uri: String::new(),
                 config: "{}".to_owned(),
+                base_url: None,
             },
             account: None,
         }
@@ -163,10 +172,11 @@ mod tests {
             let now = Timestamp::from_millis(now);
             let end = secrets.expires_at.unwrap();
             if now >= end {
-                prop_assert!(!is_issuable(&secrets, id, now, Freshness::Valid));
+                prop_assert!(!is_issuable(&secrets, id, now, Freshness::Valid, None));
             }
-            if is_issuable(&secrets, id, now, Freshness::Fresh) {
-                prop_assert!(is_issuable(&secrets, id, now, Freshness::Valid));
+            if is_issuable(&secrets, id, now, Freshness::Fresh, None) {
+                prop_assert!(is_issuable(&secrets, id, now, Freshness::Valid, None));
+                prop_assert!(is_issuable(&secrets, id, now, Freshness::Fresh, Some(Duration::from_secs(1))));
             }
             let life = end.since(secrets.issued_at);
             prop_assert!(margin(&secrets, id) <= life / 2);
@@ -180,11 +190,24 @@ mod tests {
         let now = Timestamp::from_millis(1_000_000_000);
         let at = |issued_at: Timestamp| secrets(issued_at.as_millis(), 3_600_000);
         for freshness in [Freshness::Fresh, Freshness::Valid] {
-            assert!(is_issuable(&at(now.plus(AHEAD)), id, now, freshness), "the clocks of nodes differ");
+            assert!(is_issuable(&at(now.plus(AHEAD)), id, now, freshness, None), "the clocks of nodes differ");
             let future = at(now.plus(AHEAD + Duration::from_secs(1)));
-            assert!(!is_issuable(&future, id, now, freshness));
-            assert!(is_issuable(&GrantSecrets { refresh_token: None, ..future }, id, now, freshness));
+            assert!(!is_issuable(&future, id, now, freshness, None));
+            assert!(is_issuable(&GrantSecrets { refresh_token: None, ..future }, id, now, freshness, None));
         }
+    }
+
+    #[test]
+    fn a_provider_that_refuses_early_refreshes_limits_the_margin() {
+        let id = AuthorizationId::new(Timestamp::from_millis(0), [0; 16]);
+        let ten_minutes = secrets(0, 600_000);
+        let is_fresh = |at: i64, longest: Option<u64>| {
+            let longest = longest.map(Duration::from_secs);
+            is_issuable(&ten_minutes, id, Timestamp::from_millis(at), Freshness::Fresh, longest)
+        };
+        assert!(!is_fresh(545_000, None) && is_fresh(545_000, Some(30)), "a tenth is a minute");
+        assert!(is_fresh(569_999, Some(30)) && !is_fresh(570_000, Some(30)));
+        assert!(!is_fresh(545_000, Some(3600)), "a longer one changes nothing");
     }
 
     #[test]

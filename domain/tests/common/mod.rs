@@ -140,6 +140,7 @@ pub(crate) fn callback_of(started: &Started, who: &str) -> CallbackRequest {
         state: started.state.clone_secret(),
         issuer: None,
         response: AuthorizationResponse::Code(Secret::from_text("code-1")),
+        parameters: Vec::new(),
     }
 }
 
@@ -154,7 +155,7 @@ pub(crate) fn token_request(who: &str) -> AccessTokenRequest {
 }
 
 pub(crate) fn token_request_for(who: &str, connector: ConnectorKey) -> AccessTokenRequest {
-    AccessTokenRequest { actor: agent(), connector, user: user(who), connection: None, destination: origin(API) }
+    AccessTokenRequest { actor: agent(), connector, user: user(who), connection: None, destination: Some(origin(API)) }
 }
 
 /// A request for the token of one connection at the connector `drive`.

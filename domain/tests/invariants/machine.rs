@@ -457,6 +457,7 @@ impl Machine {
             } else {
                 AuthorizationResponse::Code(Secret::from_text(&code))
             },
+            parameters: Vec::new(),
         }
     }
 

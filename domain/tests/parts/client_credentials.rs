@@ -36,7 +36,7 @@ async fn token(
     connector: &Connector,
     rejected: Option<[u8; 32]>,
 ) -> Result<(String, [u8; 32]), TokenError> {
-    let issued = cache.token(connector, &origin(API), rejected, parts.now()).await?;
+    let issued = cache.token(connector, Some(&origin(API)), rejected, parts.now()).await?;
     Ok((text(&issued.token), issued.sha256()))
 }
 
@@ -116,12 +116,12 @@ async fn r43_a_token_for_another_destination_is_refused_without_a_call() {
         failures: parts.failures(),
     };
     let cache = cache_with(&parts, ports);
-    let refused = cache.token(&parts.connector, &origin("https://evil.example"), None, parts.now()).await;
+    let refused = cache.token(&parts.connector, Some(&origin("https://evil.example")), None, parts.now()).await;
     assert_eq!(refused.err(), Some(TokenError::DestinationRefused));
     let connector = tagged(Connector { auth_mode: AuthMode::Shared, ..parts.connector.clone() });
     let permit = parts.breaker.admit(&connector, parts.now()).unwrap();
     assert!(permit.refused(RefusedRequest::Client, parts.now()).is_some());
-    let paused = cache.token(&connector, &origin(API), None, parts.now()).await;
+    let paused = cache.token(&connector, Some(&origin(API)), None, parts.now()).await;
     assert_eq!(paused.err(), Some(TokenError::Misconfigured), "no request while the circuit is open");
 }
 

@@ -74,7 +74,7 @@ async fn issues(
             connector: connector_key(&connector)?,
             user: user_id(&user)?,
             connection: None,
-            destination: destination.clone(),
+            destination: Some(destination.clone()),
         };
         connections.access_token(&request).await.map_err(|error| error.to_string())?;
         count += 1;

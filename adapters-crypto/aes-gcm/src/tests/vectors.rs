@@ -123,13 +123,14 @@ fn settings(kind: BindingKind, issuer: Option<&str>, endpoints: Option<Endpoints
         destinations: ["https://www.example.com", "https://api.example.com"]
             .map(|origin| Origin::new(origin).unwrap())
             .to_vec(),
-        base_url: "https://api.example.com/v1".to_owned(),
+        base_url: Some("https://api.example.com/v1".to_owned()),
         requested_scopes: Scopes::new(["read"]),
         expected_scopes: Scopes::default(),
         required_scopes: Scopes::default(),
         callback: CallbackPath::PerConnector,
         client_credentials: true,
         revocation_is_per_user: false,
+        refresh_margin: None,
         missing: None,
     }
 }
@@ -190,6 +191,7 @@ fn provider() -> ProviderSnapshot {
         destinations: vec![Origin::new("https://api.example.com").unwrap()],
         redirect_uri: "https://app.example.com/callback".to_owned(),
         config: "{}".to_owned(),
+        base_url: Some("https://api.example.com/v1".to_owned()),
     }
 }
 
@@ -229,8 +231,8 @@ fn lesson_29_golden_hash_of_every_sealed_record_type() {
         let sealed = vault().seal(&associated, PAYLOAD_VERSION, &payload).unwrap();
         hex(&Sha256::digest(&sealed.0))
     };
-    assert_eq!(golden(flow(), flow_secrets.encode()), "cc81148b5fc3aca6822a4cca43a7ccf865862b0cc7b58b652f07d0b5fb965add");
-    assert_eq!(golden(grant(), tokens.encode()), "fe35e9944a37b3c3330c4dded5b98e25752bce3944ea1ee4ed679f466cc9969c");
+    assert_eq!(golden(flow(), flow_secrets.encode()), "b4ab550a797882413adf37baf2545dd815d2ba32b514808f3f9e6e001c67789b");
+    assert_eq!(golden(grant(), tokens.encode()), "aba613084e00a31792fd87b2a5ab2829bdb0021f2d94a2ab40b8efaee4f77a86");
     assert_eq!(golden(client_secret(), client.encode()), "f67c941b40e8942db98bb6eae7c40b727432574c8a23e8582323af678544a8d6");
-    assert_eq!(golden(unclaimed(), tokens.encode()), "db6ba3ff762bd96f9956b78a3944f042375d45bd2a8dae5e284fda4cc157ea75");
+    assert_eq!(golden(unclaimed(), tokens.encode()), "a8930eb7d7978c4cca5afbb27b7750d975aa57d98b0b96d8fa3346c1ea3e102d");
 }

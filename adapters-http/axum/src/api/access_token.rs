@@ -30,9 +30,10 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 pub(super) struct AccessTokenBody {
     /// Id of the user.
     user: String,
-    /// URL or origin of the API. It must be among those the user consented to.
+    /// URL or origin that the token will be sent to. It must be among those the user consented to. Default: the base URL of the
+    /// API, which the response contains.
     #[schema(example = "https://api.example.com")]
-    destination: String,
+    destination: Option<String>,
     /// Name of the connection. Default: the only one, or the user's default.
     connection: Option<String>,
 }
@@ -50,6 +51,8 @@ pub(crate) struct AccessToken {
     /// When it expires; null if it does not.
     #[schema(format = DateTime)]
     expires_at: Option<String>,
+    /// The base URL of the API: that of the user's account, if the provider names one, or else that of the connector.
+    base_url: String,
 }
 
 /// An agent that may get access tokens at the connector in the path.
@@ -79,8 +82,8 @@ async fn issue_access_token(
     JsonBody(body): JsonBody<AccessTokenBody>,
 ) -> Result<Json<AccessToken>, Problem> {
     let user = UserId::new(body.user).map_err(|invalid| Problem::invalid("user", invalid.problem))?;
-    let destination = origin_of(&body.destination)
-        .ok_or_else(|| Problem::invalid("destination", "must be an absolute http or https URL"))?;
+    let invalid = || Problem::invalid("destination", "must be an absolute http or https URL");
+    let destination = body.destination.map(|url| origin_of(&url).ok_or_else(invalid)).transpose()?;
     let connection = connection_name(body.connection)?;
     let request = AccessTokenRequest { actor, connector, user, connection, destination };
     let issued = app.api.connections.access_token(&request).await;
@@ -88,5 +91,10 @@ async fn issue_access_token(
         token_problem(error, |connection| app.api.connections.start_link(&request.connector, connection))
     })?;
     let expires_at = issued.expires_at.map(rfc3339);
-    Ok(Json(AccessToken { access_token: issued.token, token_type: issued.token_type, expires_at }))
+    Ok(Json(AccessToken {
+        access_token: issued.token,
+        token_type: issued.token_type,
+        expires_at,
+        base_url: issued.base_url,
+    }))
 }

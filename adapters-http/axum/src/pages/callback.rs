@@ -109,6 +109,7 @@ async fn callback(app: &App, request: Request, callback: Callback) -> Response {
         state,
         issuer: params.issuer,
         response: params.response,
+        parameters: params.others,
     };
     match app.api.connections.complete(request).await {
         Ok(completed) => finished(app, &completed, &context),

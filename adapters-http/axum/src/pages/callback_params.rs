@@ -1,5 +1,7 @@
 //! The parameters of an authorization response (RFC 6749 §4.1.2, RFC 9207), parsed strictly.
 
+use std::collections::BTreeMap;
+
 use grantry_domain::secret::Secret;
 use grantry_domain::usecase::AuthorizationResponse;
 use zeroize::Zeroizing;
@@ -13,7 +15,11 @@ const LONGEST_ISSUER: usize = 2048;
 /// Longest `error`; registered names are short.
 const LONGEST_ERROR: usize = 256;
 
-/// The known parameters. Others are ignored, because providers add their own (RFC 6749 §4.1.2).
+/// Longest value of a parameter that no standard defines, and the most of them.
+const LONGEST_OTHER: usize = 512;
+const MOST_OTHERS: usize = 16;
+
+/// The known parameters. Providers add their own (RFC 6749 §4.1.2), of which a profile may need some.
 const KNOWN: [&str; 4] = ["code", "state", "error", "iss"];
 
 /// A well-formed authorization response. A code can have every length that the limit on URLs leaves.
@@ -22,6 +28,8 @@ pub(crate) struct CallbackParams {
     pub(crate) state: Option<Secret>,
     pub(crate) issuer: Option<String>,
     pub(crate) response: AuthorizationResponse,
+    /// The other parameters that occur once, as far as they are short.
+    pub(crate) others: Vec<(String, String)>,
 }
 
 impl CallbackParams {
@@ -29,15 +37,23 @@ impl CallbackParams {
     /// `state` with a code.
     pub(crate) fn parse(query: &str) -> Result<Self, Problem> {
         let mut values: [Option<Zeroizing<String>>; 4] = Default::default();
+        let mut others = BTreeMap::new();
         for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
             // Some frameworks read `state[]` and `state[0]` as a list of states.
             let plain = name.split('[').next().unwrap_or_default();
-            let Some(known) = KNOWN.iter().position(|known| *known == plain) else { continue };
+            let Some(known) = KNOWN.iter().position(|known| *known == plain) else {
+                let is_first = !others.contains_key(name.as_ref());
+                others.insert(name.into_owned(), is_first.then(|| value.into_owned()));
+                continue;
+            };
             if plain != name || values[known].is_some() {
                 return Err(Problem::invalid(KNOWN[known], "is given twice or as a list"));
             }
             values[known] = Some(Zeroizing::new(value.into_owned()));
         }
+        let is_short = |text: &str| (1..=LONGEST_OTHER).contains(&text.len());
+        let others = others.into_iter().filter_map(|(name, value)| Some((name, value?)));
+        let others = others.filter(|(name, value)| is_short(name) && is_short(value)).take(MOST_OTHERS).collect();
         let [code, state, error, issuer] = values;
         let state = checked("state", state.filter(|state| !state.is_empty()), Some(LONGEST_STATE))?;
         let issuer = checked("iss", issuer, Some(LONGEST_ISSUER))?.map(|issuer| issuer.as_str().to_owned());
@@ -51,7 +67,7 @@ impl CallbackParams {
         match (&response, &state) {
             (AuthorizationResponse::Code(_), None) => Err(Problem::invalid("state", "is missing")),
             (AuthorizationResponse::Code(_) | AuthorizationResponse::Error { .. }, _) => {
-                Ok(Self { state: state.map(|state| Secret::from_text(&state)), issuer, response })
+                Ok(Self { state: state.map(|state| Secret::from_text(&state)), issuer, response, others })
             }
         }
     }
@@ -88,6 +104,20 @@ mod tests {
         assert_eq!(params.state.as_ref().and_then(Secret::expose_text), Some("s"));
         assert_eq!(params.issuer.as_deref(), Some("https://as.example"));
         assert!(matches!(params.response, AuthorizationResponse::Code(code) if code.expose_text() == Some("c/1")));
+        let names: Vec<&str> = params.others.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["authuser", "hd", "prompt", "scope", "session_state"]);
+    }
+
+    #[test]
+    fn other_parameters_are_kept_if_they_are_short_and_occur_once() {
+        let long = "x".repeat(LONGEST_OTHER + 1);
+        let many = (0..40).map(|number| format!("n{number}=1")).collect::<Vec<_>>().join("&");
+        let of = |query: &str| CallbackParams::parse(&format!("code=c&state=s&{query}")).ok().unwrap().others;
+        assert_eq!(of("realmId=12"), [("realmId".to_owned(), "12".to_owned())]);
+        for query in ["a=1&a=1", "a=", "=1", &format!("a={long}"), &format!("{long}=1")] {
+            assert!(of(query).is_empty(), "{query}");
+        }
+        assert_eq!(of(&many).len(), MOST_OTHERS);
     }
 
     #[test]

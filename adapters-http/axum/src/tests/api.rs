@@ -91,12 +91,15 @@ async fn r52_a_dry_run_counts_the_users_that_an_edit_disconnects() {
     }
     let mut moved = drive();
     moved["config"] = json!({"tenantId": "other"});
-    app.profiles.set(r#"{"tenantId":"other"}"#, |settings| settings.base_url = "https://elsewhere.example".to_owned());
+    app.profiles.set(r#"{"tenantId":"other"}"#, |settings| settings.base_url = Some("https://elsewhere.example".to_owned()));
     app.profiles.set(r#"{"tenantId":"other"}"#, |settings| settings.client_id = "another".to_owned());
     let response = alice.put("/api/actions/connector/drive?dry_run=true", &moved).await;
     assert_eq!(response.json(), json!({"disconnected_users": 2, "affected_users": 2}));
     assert_eq!(alice.get("/api/actions/connector/drive").await.json()["user_auth_status"], "connected");
-    assert_eq!(alice.put("/api/actions/connector/drive?dry_run=maybe", &moved).await.code(), "invalid_request");
+    for unclear in ["dry_run=maybe", "dry_run=", "dry_run", "dry_run=TRUE", "dry_run=true&dry_run=true"] {
+        let response = alice.put(&format!("/api/actions/connector/drive?{unclear}"), &moved).await;
+        assert_eq!(response.code(), "invalid_request", "{unclear}");
+    }
     assert_eq!(alice.put("/api/actions/connector/drive?dryrun=true", &moved).await.code(), "invalid_request");
 
     let mut without_secret = moved.clone();

@@ -150,8 +150,15 @@ async fn r44_only_permitted_agents_get_access_tokens() {
     assert_eq!(response.header("cache-control"), "no-store");
     assert_eq!(
         response.json(),
-        json!({"access_token": "access-1", "token_type": "Bearer", "expires_at": "2026-01-01T13:00:00Z"})
+        json!({
+            "access_token": "access-1",
+            "token_type": "Bearer",
+            "expires_at": "2026-01-01T13:00:00Z",
+            "base_url": "https://api.example"
+        })
     );
+    let without_destination = fetcher.post(ACCESS_TOKEN, &json!({"user": "u_alice"})).await;
+    assert_eq!(without_destination.json()["base_url"], "https://api.example");
     assert_eq!(fetcher.post(&format!("/s/marketing{ACCESS_TOKEN}"), &body).await.code(), "not_found");
     // Only for destinations that the user consented to.
     let elsewhere = json!({"user": "u_alice", "destination": "https://evil.example"});

@@ -386,6 +386,8 @@ pub(super) fn example_type() -> ConnectorType {
             options: Vec::new(),
         }],
         sunset: None,
+        setup: None,
+        notes: Vec::new(),
     }
 }
 

@@ -1,5 +1,7 @@
 //! `application/x-www-form-urlencoded`: request bodies, and the responses of providers that use it.
 
+use std::collections::BTreeMap;
+
 use grantry_domain::secret::Secret;
 use percent_encoding::percent_decode_str;
 use url::Url;
@@ -20,6 +22,13 @@ impl<'a> Form<'a> {
         self.add_bytes(name, value.as_bytes())
     }
 
+    pub(crate) fn add_all(&mut self, parameters: &'a BTreeMap<String, String>) -> &mut Self {
+        for (name, value) in parameters {
+            self.add(name, value);
+        }
+        self
+    }
+
     pub(crate) fn add_secret(&mut self, name: &'a str, value: &'a Secret) -> &mut Self {
         self.add_bytes(name, value.expose())
     }
@@ -27,6 +36,24 @@ impl<'a> Form<'a> {
     fn add_bytes(&mut self, name: &'a str, value: &'a [u8]) -> &mut Self {
         self.fields.push((name, value));
         self
+    }
+
+    /// The fields as the members of a JSON object. `None` if a value is not UTF-8.
+    pub(crate) fn to_json(&self) -> Option<Secret> {
+        // An escape takes at most six bytes for a byte, so the buffer never grows.
+        let max_size = self.fields.iter().map(|(name, value)| 6 * (name.len() + value.len()) + 6).sum::<usize>() + 2;
+        let mut out = Zeroizing::new(Vec::with_capacity(max_size));
+        out.push(b'{');
+        for (name, value) in &self.fields {
+            if out.len() > 1 {
+                out.push(b',');
+            }
+            serde_json::to_writer(&mut *out, name).ok()?;
+            out.push(b':');
+            serde_json::to_writer(&mut *out, std::str::from_utf8(value).ok()?).ok()?;
+        }
+        out.push(b'}');
+        Some(Secret::from_zeroizing(out))
     }
 
     pub(crate) fn finish(&self) -> Secret {

@@ -35,7 +35,12 @@ pub(crate) fn parse_object(body: &[u8]) -> Result<Object<'_>, Malformed> {
 
 /// Reads a body tolerantly that must be an object.
 pub(crate) fn parse_tolerant<'a>(text: &'a BodyText<'_>) -> Result<Object<'a>, Malformed> {
-    object(value(raw(text.as_str())?, 0, Reading::Tolerant)?)
+    object(parse_any(text)?)
+}
+
+/// Reads a body tolerantly that may be any value.
+pub(crate) fn parse_any<'a>(text: &'a BodyText<'_>) -> Result<Value<'a>, Malformed> {
+    value(raw(text.as_str())?, 0, Reading::Tolerant)
 }
 
 fn object(value: Value<'_>) -> Result<Object<'_>, Malformed> {

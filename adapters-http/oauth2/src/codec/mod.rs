@@ -98,6 +98,13 @@ impl<'a> Object<'a> {
         if matches!(value, Value::Null) { None } else { Some(value) }
     }
 
+    /// The value at a path, as [`Value::at`].
+    pub(crate) fn at(&self, path: &str) -> Option<&Value<'a>> {
+        let (first, rest) = path.split_once('.').map_or((path, None), |(first, rest)| (first, Some(rest)));
+        let member = self.get(first).filter(|_| !self.repeats(first))?;
+        rest.map_or(Some(member), |rest| member.at(rest))
+    }
+
     /// Whether there is a member of this name, with any value.
     pub(crate) fn contains(&self, name: &str) -> bool {
         self.0.iter().any(|(key, _)| key == name)
@@ -125,6 +132,15 @@ impl<'a> Object<'a> {
 }
 
 impl<'a> Value<'a> {
+    /// The value at a path of member names and list indexes, such as `data.0.id`. `None` if a name on the way is repeated.
+    pub(crate) fn at(&self, path: &str) -> Option<&Self> {
+        path.split('.').try_fold(self, |value, part| match value {
+            Self::Object(object) => object.get(part).filter(|_| !object.repeats(part)),
+            Self::List(items) => items.get(part.parse::<usize>().ok()?),
+            Self::Null | Self::Bool(_) | Self::Number(_) | Self::Text(_) => None,
+        })
+    }
+
     pub(crate) fn as_text(&self) -> Option<Text<'a>> {
         match self {
             Self::Text(text) => Some(*text),

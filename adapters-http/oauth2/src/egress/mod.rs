@@ -60,6 +60,11 @@ impl AddressScope {
 }
 
 impl EgressPolicy {
+    /// Every public host.
+    pub(crate) fn any_public() -> Self {
+        Self { hosts: vec![HostPattern::Any], targets: BTreeSet::new() }
+    }
+
     /// Parses the operator's lists. `allowed_hosts` contains `*`, `*.suffix` (names below it, at any depth) or exact names.
     /// `allow` contains `host:port` of targets that may be private, or use plain http if they are loopback. Both are in
     /// normalised form: lower case, IDN as ASCII, IPv6 in brackets.

@@ -21,6 +21,23 @@ pub struct ConnectorType {
     pub callback: Option<CallbackPath>,
     /// The day on which the vendor ends the service, such as `2026-01-31`, if that is announced.
     pub sunset: Option<String>,
+    /// How a client is registered. `None` for `.oauth2`.
+    pub setup: Option<ConnectorTypeSetup>,
+    /// What users and editors should be aware of.
+    pub notes: Vec<String>,
+}
+
+/// How a client is registered at the vendor.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConnectorTypeSetup {
+    /// Where clients are registered.
+    pub console_url: String,
+    /// Sentences. `{redirect_uri}` stands for the redirect URI of the connector.
+    pub steps: Vec<String>,
+    /// The page that lists the scopes.
+    pub scopes_url: Option<String>,
+    /// The name of the logo in the collection simple-icons.
+    pub icon: Option<String>,
 }
 
 /// A setting of a connector type.
@@ -36,6 +53,8 @@ pub struct ConnectorTypeField {
     pub help: String,
     /// The possible values, if they are fixed.
     pub values: Vec<String>,
+    /// The value that applies if none is set.
+    pub default: Option<String>,
 }
 
 impl Profiles {
@@ -48,17 +67,29 @@ impl Profiles {
                 required: variable.default.is_none(),
                 help: variable.help.clone(),
                 values: variable.values.clone(),
+                default: variable.default.clone(),
             });
             let scope = field("scope", "Scopes", false, "The permissions to request, separated by spaces.", &[]);
             let variables = variables.chain([scope, required_scopes_field(), resource_field(), refresh_errors_field()]);
             ConnectorType {
                 id: profile.id.as_str().to_owned(),
-                title: profile.title.clone(),
-                source: Some(profile.source.clone()),
+                title: profile.file.title.clone(),
+                source: Some(profile.file.source.clone()),
                 fields: variables.collect(),
-                auth_modes: if profile.client_credentials { vec!["per-user", "shared"] } else { vec!["per-user"] },
+                auth_modes: if profile.file.client.client_credentials {
+                    vec!["per-user", "shared"]
+                } else {
+                    vec!["per-user"]
+                },
                 callback: Some(profile.callback),
-                sunset: profile.sunset.clone(),
+                sunset: profile.file.sunset.clone(),
+                setup: Some(ConnectorTypeSetup {
+                    console_url: profile.file.setup.console_url.clone(),
+                    steps: profile.file.setup.steps.clone(),
+                    scopes_url: profile.file.setup.scopes_url.clone(),
+                    icon: profile.file.setup.icon.clone(),
+                }),
+                notes: profile.file.notes.clone(),
             }
         });
         let custom = ConnectorType {
@@ -69,6 +100,8 @@ impl Profiles {
             auth_modes: vec!["per-user", "shared"],
             callback: None,
             sunset: None,
+            setup: None,
+            notes: Vec::new(),
         };
         let denied = |kind: &ConnectorType| self.options.deny.iter().any(|id| id.as_str() == kind.id);
         std::iter::once(custom).chain(profiles).filter(|kind| !denied(kind)).collect()
@@ -82,6 +115,7 @@ fn field(name: &str, label: &str, required: bool, help: &str, values: &[&str]) -
         required,
         help: help.to_owned(),
         values: values.iter().map(|value| (*value).to_owned()).collect(),
+        default: None,
     }
 }
 

@@ -69,7 +69,7 @@ pub(super) fn parse_connector(
         authentication: authentication(&config)?,
         resources: resources(&config)?,
         destinations,
-        base_url,
+        base_url: Some(base_url),
         expected_scopes: wire.scopes.reported(&requested),
         required_scopes: required_scopes(&config, &wire.scopes)?,
         requested_scopes: requested,
@@ -79,9 +79,10 @@ pub(super) fn parse_connector(
         },
         client_credentials: true,
         revocation_is_per_user: false,
+        refresh_margin: None,
         missing: client_id.is_empty().then(|| "secrets.clientId".to_owned()),
     };
-    Ok(ParsedConnector { settings, wire })
+    Ok(ParsedConnector { settings, wire, refresh_endpoint: None, api: None })
 }
 
 /// The issuer identifier as written: it is compared character by character and never normalised (RFC 8414 §3.3).

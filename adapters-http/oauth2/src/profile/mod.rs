@@ -7,6 +7,8 @@ mod catalogue;
 mod config;
 mod custom;
 mod file;
+pub(crate) mod grant_values;
+mod page;
 mod required_scopes;
 mod reserved;
 mod resource;
@@ -21,10 +23,12 @@ use grantry_domain::connector::{ConnectorConfig, ProfileId};
 use grantry_domain::ports::{InvalidConfig, ProviderProfiles};
 use grantry_domain::provider::{Origin, ProviderSettings, ProviderSnapshot};
 
-pub use self::catalogue::{ConnectorType, ConnectorTypeField};
+pub use self::catalogue::{ConnectorType, ConnectorTypeField, ConnectorTypeSetup};
 pub(crate) use self::custom::has_reserved_query;
 pub use self::file::InvalidProfile;
 use self::file::Profile;
+use self::grant_values::ApiTemplate;
+pub use self::page::ProfileSummary;
 use self::rules::Wire;
 use crate::egress::EgressPolicy;
 
@@ -62,6 +66,10 @@ pub struct Profiles {
 pub(crate) struct ParsedConnector {
     pub(crate) settings: ProviderSettings,
     pub(crate) wire: Wire,
+    /// Where tokens are refreshed, if not at the token endpoint.
+    pub(crate) refresh_endpoint: Option<String>,
+    /// The API, if each grant names it.
+    pub(crate) api: Option<ApiTemplate>,
 }
 
 struct CachedConnector {
@@ -86,6 +94,21 @@ impl Profiles {
         }
         let (hasher, cache) = (RandomState::new(), RwLock::default());
         Ok(Self { custom, known, policy, options, hasher, cache })
+    }
+
+    /// One profile, without the built-in ones.
+    pub(crate) fn of_file(policy: EgressPolicy, name: &str, text: &str) -> Result<Self, InvalidProfile> {
+        let profile = Profile::read(name, text)?;
+        let custom = ProfileId::new(CUSTOM);
+        let custom = custom.map_err(|error| InvalidProfile { name: CUSTOM.to_owned(), problem: error.to_string() })?;
+        let known = BTreeMap::from([(profile.id.clone(), profile)]);
+        let (options, hasher, cache) = (ProfileOptions::default(), RandomState::new(), RwLock::default());
+        Ok(Self { custom, known, policy, options, hasher, cache })
+    }
+
+    /// The first profile.
+    pub(crate) fn only(&self) -> Option<&Profile> {
+        self.known.values().next()
     }
 
     /// Whether this crate contains the profile. An unknown name in the list of denied profiles would deny nothing.

@@ -6,13 +6,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use grantry_domain::ports::TokenKind;
-use grantry_domain::provider::Scopes;
+use grantry_domain::provider::{ClientAuthentication, Scopes};
 use serde::Deserialize;
+use serde::de::{Deserializer, Error as _};
 
 /// The rules for requests to a provider and for its responses.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Wire {
+    /// Additional header fields of every request to the provider.
+    pub(crate) headers: BTreeMap<String, String>,
     pub(crate) authorize: AuthorizeRules,
     pub(crate) scopes: ScopeRules,
     pub(crate) token: TokenRules,
@@ -135,39 +138,55 @@ impl ScopeRules {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct TokenRules {
+    /// The format of requests.
+    pub(crate) request_format: RequestFormat,
+    /// Additional parameters of a code exchange. Reserved names are errors.
+    pub(crate) parameters: BTreeMap<String, String>,
     /// The format of responses.
     pub(crate) response_format: ResponseFormat,
     /// Errors are returned with status 200.
     pub(crate) error_in_200: bool,
     /// Responses may omit `token_type`.
     pub(crate) token_type_optional: bool,
-    /// The member that contains the tokens, if they are not at top level.
+    /// Responses contain another word in `token_type`, and the token is a bearer token all the same.
+    pub(crate) token_type_ignored: bool,
+    /// The path of the member that contains the tokens, if they are not at top level.
     pub(crate) nested_in: Option<String>,
     /// Vendor error codes and the equivalent code of RFC 6749 §5.2.
     pub(crate) errors: BTreeMap<String, String>,
     /// The lifetime of access tokens.
+    #[serde(deserialize_with = "access_lifetime")]
     pub(crate) access_lifetime: LifetimeRules,
     /// The lifetime of refresh tokens.
+    #[serde(deserialize_with = "refresh_lifetime")]
     pub(crate) refresh_lifetime: LifetimeRules,
 }
 
 impl Default for TokenRules {
     fn default() -> Self {
-        let fields = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
         Self {
+            request_format: RequestFormat::default(),
+            parameters: BTreeMap::new(),
             response_format: ResponseFormat::default(),
             error_in_200: false,
             token_type_optional: false,
+            token_type_ignored: false,
             nested_in: None,
             errors: BTreeMap::new(),
-            access_lifetime: LifetimeRules { fields: fields(&["expires_in"]), ..LifetimeRules::default() },
-            refresh_lifetime: LifetimeRules {
-                fields: fields(&["refresh_token_expires_in", "refresh_expires_in"]),
-                zero_means_never: true,
-                ..LifetimeRules::default()
-            },
+            access_lifetime: LifetimeRules::of_access_tokens(),
+            refresh_lifetime: LifetimeRules::of_refresh_tokens(),
         }
     }
+}
+
+/// The format of a request to the token endpoint.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum RequestFormat {
+    #[default]
+    Form,
+    /// An object whose members are the parameters.
+    Json,
 }
 
 /// The format of a response.
@@ -181,17 +200,83 @@ pub(crate) enum ResponseFormat {
 }
 
 /// `[token.access_lifetime]`, `[token.refresh_lifetime]`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct LifetimeRules {
-    /// Members with the lifetime in seconds. The first one present is used.
+    /// Members with the lifetime. The first one present is used.
     pub(crate) fields: Vec<String>,
+    /// What the members contain.
+    pub(crate) unit: TimeUnit,
     /// The meaning of an absent member.
     pub(crate) absent: Absent,
     /// The lifetime in seconds if the member is absent. Takes precedence over `absent`.
     pub(crate) assumed_seconds: Option<u64>,
     /// Zero means that the token does not expire.
     pub(crate) zero_means_never: bool,
+}
+
+/// A section as it is written. What is left out has the default of the kind of token.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StatedLifetime {
+    fields: Option<Vec<String>>,
+    #[serde(default)]
+    unit: TimeUnit,
+    #[serde(default)]
+    absent: Absent,
+    assumed_seconds: Option<u64>,
+    zero_means_never: Option<bool>,
+}
+
+impl StatedLifetime {
+    fn or(self, default: LifetimeRules) -> LifetimeRules {
+        let Self { fields, unit, absent, assumed_seconds, zero_means_never } = self;
+        LifetimeRules {
+            fields: fields.unwrap_or(default.fields),
+            unit,
+            absent,
+            assumed_seconds,
+            zero_means_never: zero_means_never.unwrap_or(default.zero_means_never),
+        }
+    }
+}
+
+fn access_lifetime<'de, D: Deserializer<'de>>(deserializer: D) -> Result<LifetimeRules, D::Error> {
+    StatedLifetime::deserialize(deserializer).map(|stated| stated.or(LifetimeRules::of_access_tokens()))
+}
+
+fn refresh_lifetime<'de, D: Deserializer<'de>>(deserializer: D) -> Result<LifetimeRules, D::Error> {
+    StatedLifetime::deserialize(deserializer).map(|stated| stated.or(LifetimeRules::of_refresh_tokens()))
+}
+
+impl LifetimeRules {
+    fn of_access_tokens() -> Self {
+        Self { fields: vec!["expires_in".to_owned()], ..Self::default() }
+    }
+
+    fn of_refresh_tokens() -> Self {
+        let fields = ["refresh_token_expires_in", "refresh_expires_in"].map(str::to_owned).to_vec();
+        Self { fields, zero_means_never: true, ..Self::default() }
+    }
+
+    /// The assumed lifetime, if the profile has one.
+    pub(crate) fn assumed(&self) -> Option<Duration> {
+        self.assumed_seconds.map(Duration::from_secs)
+    }
+}
+
+/// What a lifetime member contains.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum TimeUnit {
+    /// The seconds that are left.
+    #[default]
+    Seconds,
+    /// The milliseconds that are left.
+    Milliseconds,
+    /// The time of expiry, in seconds since the Unix epoch.
+    UnixSeconds,
+    /// The time of expiry, in milliseconds since the Unix epoch.
+    UnixMilliseconds,
 }
 
 /// The meaning of an absent lifetime.
@@ -203,17 +288,28 @@ pub(crate) enum Absent {
     Never,
 }
 
-impl LifetimeRules {
-    /// The assumed lifetime, if the profile has one.
-    pub(crate) fn assumed(&self) -> Option<Duration> {
-        self.assumed_seconds.map(Duration::from_secs)
-    }
-}
-
-/// `[refresh]`: additional parameters of a refresh request.
+/// `[refresh]`: refresh tokens, and how tokens are refreshed.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct RefreshRules {
+    /// What happens to a refresh token when it is used. Every profile states it.
+    pub(crate) tokens: Option<RefreshTokens>,
+    /// What is presented for a new access token.
+    pub(crate) token: RefreshedWith,
+    /// The value of `grant_type`, if it is not `refresh_token`.
+    pub(crate) grant_type: Option<String>,
+    /// The name of the parameter with the token, if it is not `refresh_token`.
+    pub(crate) token_parameter: Option<String>,
+    /// Additional parameters. Reserved names are errors.
+    pub(crate) parameters: BTreeMap<String, String>,
+    /// The path of the member that contains the tokens, if it differs from that of a code exchange. Empty for the top level.
+    pub(crate) nested_in: Option<String>,
+    /// The provider refuses to refresh earlier than so many seconds before the access token expires.
+    pub(crate) margin_seconds: Option<u64>,
+    /// A refresh token that is not used for so many seconds ends.
+    pub(crate) idle_seconds: Option<u64>,
+    /// Refresh tokens end so many seconds after the consent.
+    pub(crate) absolute_seconds: Option<u64>,
     /// Send the granted scopes.
     pub(crate) send_scope: bool,
     /// Send the redirect URI.
@@ -222,12 +318,47 @@ pub(crate) struct RefreshRules {
     pub(crate) errors: Vec<String>,
 }
 
+/// What happens to a refresh token when it is used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum RefreshTokens {
+    /// The provider issues none.
+    None,
+    /// It can be used again.
+    Kept,
+    /// A new one may be issued; the former one remains valid for some time.
+    Rolling,
+    /// It ends, and a new one is issued.
+    SingleUse,
+}
+
+/// What is presented for a new access token.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum RefreshedWith {
+    #[default]
+    RefreshToken,
+    /// The access token itself.
+    AccessToken,
+}
+
 /// `[revocation]`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct RevocationRules {
     /// The revocation request.
     pub(crate) style: RevocationStyle,
+    /// How the client authenticates, if it differs from the token endpoint.
+    #[serde(deserialize_with = "authentication")]
+    pub(crate) authentication: Option<ClientAuthentication>,
+    /// The method of [`RevocationStyle::Bearer`].
+    pub(crate) method: BearerMethod,
+    /// The name of the parameter with the token.
+    pub(crate) token_parameter: String,
+    /// Send `token_type_hint`.
+    pub(crate) send_hint: bool,
+    /// Additional parameters. Reserved names are errors.
+    pub(crate) parameters: BTreeMap<String, String>,
     /// The tokens to revoke, in this order.
     pub(crate) order: Vec<RevokedKind>,
     /// Revoking one token ends every grant of the same client and user.
@@ -240,11 +371,21 @@ impl Default for RevocationRules {
     fn default() -> Self {
         Self {
             style: RevocationStyle::default(),
+            authentication: None,
+            method: BearerMethod::default(),
+            token_parameter: "token".to_owned(),
+            send_hint: true,
+            parameters: BTreeMap::new(),
             order: vec![RevokedKind::Refresh, RevokedKind::Access],
             per_user: false,
             success_statuses: Vec::new(),
         }
     }
+}
+
+fn authentication<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<ClientAuthentication>, D::Error> {
+    let name = String::deserialize(deserializer)?;
+    ClientAuthentication::parse(&name).map(Some).ok_or_else(|| D::Error::custom("must be basic, post or none"))
 }
 
 /// The revocation request.
@@ -254,8 +395,22 @@ pub(crate) enum RevocationStyle {
     /// RFC 7009.
     #[default]
     Rfc7009,
+    /// RFC 7009 with a JSON object in place of the form.
+    Json,
+    /// The token itself authenticates the request, which has no body.
+    Bearer,
     /// `DELETE` with Basic client credentials and `{"access_token": …}`.
     DeleteBasicJson,
+}
+
+/// The method of a revocation that the token authenticates.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub(crate) enum BearerMethod {
+    #[default]
+    Post,
+    Delete,
+    Get,
 }
 
 /// A token type in `order`.
@@ -275,20 +430,50 @@ impl From<RevokedKind> for TokenKind {
     }
 }
 
-/// `[identity]`: the members of userinfo or ID token that identify the account.
+/// `[identity]`: the members of userinfo, token response or ID token that identify the account.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct IdentityRules {
-    /// The stable id. The first member present is used.
+    /// The response that names the account, unless there is an ID token.
+    pub(crate) source: IdentitySource,
+    /// The method of the request to userinfo.
+    pub(crate) method: UserinfoMethod,
+    /// The JSON body of the request to userinfo, for [`UserinfoMethod::Post`].
+    pub(crate) body: Option<String>,
+    /// The paths of the stable id. The first member present is used.
     pub(crate) subject: Vec<String>,
-    /// The name that users recognize. The first member present is used.
+    /// The paths of the name that users recognize. The first member present is used.
     pub(crate) label: Vec<String>,
+}
+
+/// The response that names the account.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum IdentitySource {
+    #[default]
+    Userinfo,
+    TokenResponse,
+}
+
+/// The method of the request to userinfo.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub(crate) enum UserinfoMethod {
+    #[default]
+    Get,
+    Post,
 }
 
 impl Default for IdentityRules {
     fn default() -> Self {
         let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
-        Self { subject: names(&["sub", "id"]), label: names(&["email", "preferred_username", "login", "name"]) }
+        Self {
+            source: IdentitySource::default(),
+            method: UserinfoMethod::default(),
+            body: None,
+            subject: names(&["sub", "id"]),
+            label: names(&["email", "preferred_username", "login", "name"]),
+        }
     }
 }
 

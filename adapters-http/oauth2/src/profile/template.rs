@@ -15,9 +15,9 @@ pub(crate) struct Variable {
     pub(crate) help: String,
     /// The kind of its values.
     pub(crate) kind: VariableKind,
-    /// For [`VariableKind::Host`]: the vendor's domain suffix, such as `.example.com`, that values must end with.
+    /// For [`VariableKind::Host`]: the vendor's domains, such as `.example.com`, one of which values must end with.
     #[serde(default)]
-    pub(crate) suffix: Option<String>,
+    pub(crate) suffixes: Vec<String>,
     /// For [`VariableKind::OneOf`]: the values.
     #[serde(default)]
     pub(crate) values: Vec<String>,
@@ -43,23 +43,33 @@ pub(crate) enum VariableKind {
 impl Variable {
     /// Whether a value is valid for this variable.
     pub(crate) fn allows(&self, value: &str) -> bool {
-        let is_label = |label: &str| {
-            let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-            (1..=63).contains(&label.len()) && label.bytes().all(plain) && !label.starts_with('-') && !label.ends_with('-')
-        };
         match self.kind {
             VariableKind::Label => is_label(value),
             VariableKind::Host => {
                 let below = |suffix: &String| value.strip_suffix(suffix.as_str()).is_some_and(|rest| !rest.is_empty());
-                value.len() <= 253 && value.split('.').all(is_label) && self.suffix.as_ref().is_none_or(below)
+                is_host(value) && (self.suffixes.is_empty() || self.suffixes.iter().any(below))
             }
-            VariableKind::Id => {
-                let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
-                (1..=64).contains(&value.len()) && value.bytes().all(plain)
-            }
+            VariableKind::Id => is_id(value),
             VariableKind::OneOf => self.values.iter().any(|known| known == value),
         }
     }
+}
+
+/// One label of a host name, in lower case.
+pub(crate) fn is_label(label: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    (1..=63).contains(&label.len()) && label.bytes().all(plain) && !label.starts_with('-') && !label.ends_with('-')
+}
+
+/// A complete host name, in lower case.
+pub(crate) fn is_host(host: &str) -> bool {
+    host.len() <= 253 && host.split('.').all(is_label)
+}
+
+/// Letters, digits, `-` and `_`.
+pub(crate) fn is_id(id: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+    (1..=64).contains(&id.len()) && id.bytes().all(plain)
 }
 
 /// Replaces `{name}` by values. `None` if a name is unknown or a brace is not closed.
@@ -76,15 +86,29 @@ pub(crate) fn fill<'a>(template: &str, value: impl Fn(&str) -> Option<&'a str>) 
     (!rest.contains('}')).then_some(out)
 }
 
-/// Whether every URL of this template belongs to the vendor: the host is fixed, or ends in a suffix that the profile sets.
-/// Otherwise each connector needs a separate callback (RFC 9700 §4.4).
+/// Whether every URL of this template belongs to the vendor: the profile contains the possible hosts, or a domain that they end
+/// in. Otherwise each connector needs a separate callback (RFC 9700 §4.4).
 pub(crate) fn stays_within_vendor_domain(template: &str, variables: &BTreeMap<String, Variable>) -> bool {
     let authority = template.strip_prefix("https://").unwrap_or_default().split('/').next().unwrap_or_default();
-    let Some((_, suffix)) = authority.rsplit_once('}') else { return !authority.is_empty() };
-    let has_domain = |suffix: &str| suffix.starts_with('.') && suffix[1..].contains('.');
-    let bound_to_suffix =
-        |name: &str| variables.get(name).and_then(|variable| variable.suffix.as_deref()).is_some_and(has_domain);
-    has_domain(suffix) || authority.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')).is_some_and(bound_to_suffix)
+    if authority.is_empty() {
+        return false;
+    }
+    let mut names = authority.split('{').skip(1).map(|rest| rest.split('}').next().unwrap_or_default());
+    let is_listed = |name: &str| variables.get(name).is_some_and(|variable| variable.kind == VariableKind::OneOf);
+    if names.all(is_listed) {
+        return true;
+    }
+    let bound_to_suffix = |name: &str| {
+        let suffixes = variables.get(name).map(|variable| variable.suffixes.as_slice()).unwrap_or_default();
+        !suffixes.is_empty() && suffixes.iter().all(|suffix| is_domain_suffix(suffix))
+    };
+    authority.rsplit_once('}').is_some_and(|(_, suffix)| is_domain_suffix(suffix))
+        || authority.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')).is_some_and(bound_to_suffix)
+}
+
+/// Whether a suffix is a domain with a leading dot, such as `.example.com`. A top-level domain belongs to no vendor.
+pub(crate) fn is_domain_suffix(suffix: &str) -> bool {
+    suffix.strip_prefix('.').is_some_and(|domain| domain.contains('.') && is_host(domain))
 }
 
 #[cfg(test)]
@@ -93,7 +117,7 @@ mod tests {
 
     fn variable(kind: VariableKind) -> Variable {
         let (label, help) = ("Variable".to_owned(), String::new());
-        Variable { label, help, kind, suffix: None, values: vec!["eu".to_owned()], default: None }
+        Variable { label, help, kind, suffixes: Vec::new(), values: vec!["eu".to_owned()], default: None }
     }
 
     #[test]
@@ -109,23 +133,42 @@ mod tests {
         assert!(variable(VariableKind::Id).allows("A_b-1"));
         assert!(variable(VariableKind::OneOf).allows("eu"));
         assert!(!variable(VariableKind::OneOf).allows("us"));
-        let bound = Variable { suffix: Some(".example.com".to_owned()), ..variable(VariableKind::Host) };
-        assert!(bound.allows("a.example.com"));
+        let suffixes = [".example.com", ".example.org"].map(str::to_owned).to_vec();
+        let bound = Variable { suffixes, ..variable(VariableKind::Host) };
+        assert!(bound.allows("a.example.com") && bound.allows("a.b.example.org"));
         assert!(!bound.allows("example.com") && !bound.allows("a.example.com.evil.test") && !bound.allows("aexample.com"));
     }
 
     #[test]
     fn r09_a_host_chosen_by_a_variable_does_not_belong_to_the_vendor() {
-        let bound = Variable { suffix: Some(".example.com".to_owned()), ..variable(VariableKind::Host) };
-        let variables =
-            [("host", variable(VariableKind::Host)), ("bound", bound), ("tenant", variable(VariableKind::Label))]
-                .map(|(name, variable)| (name.to_owned(), variable))
-                .into();
-        for own in ["https://example.com/{tenant}/x", "https://{tenant}.example.com/x", "https://{bound}/x"] {
+        let with = |suffix: &str| Variable { suffixes: vec![suffix.to_owned()], ..variable(VariableKind::Host) };
+        let variables = [
+            ("host", variable(VariableKind::Host)),
+            ("bound", with(".example.com")),
+            ("top", with(".com")),
+            ("region", variable(VariableKind::OneOf)),
+            ("tenant", variable(VariableKind::Label)),
+        ]
+        .map(|(name, variable)| (name.to_owned(), variable))
+        .into();
+        for own in [
+            "https://example.com/{tenant}/x",
+            "https://{tenant}.example.com/x",
+            "https://{bound}/x",
+            "https://example.{region}/x",
+            "https://{region}/x",
+        ] {
             assert!(stays_within_vendor_domain(own, &variables), "{own}");
         }
-        for outside in ["https://{host}/x", "https://{tenant}.com/x", "https://a.{tenant}/x", "https://x{tenant}/", "{host}"]
-        {
+        for outside in [
+            "https://{host}/x",
+            "https://{top}/x",
+            "https://{tenant}.com/x",
+            "https://a.{tenant}/x",
+            "https://x{tenant}/",
+            "https://{tenant}.example.{region}/x",
+            "{host}",
+        ] {
             assert!(!stays_within_vendor_domain(outside, &variables), "{outside}");
         }
     }

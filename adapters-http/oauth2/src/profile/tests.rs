@@ -32,7 +32,7 @@ fn r09_endpoints_in_the_connector_have_a_separate_callback() {
     assert_eq!(endpoints.token, "https://as.example/token");
     assert_eq!(endpoints.revocation.as_deref(), Some("https://as.example/revoke"));
     assert_eq!(settings.authentication, ClientAuthentication::Basic);
-    assert_eq!(settings.base_url, "https://api.example/v1");
+    assert_eq!(settings.base_url.as_deref(), Some("https://api.example/v1"));
     assert_eq!(settings.destinations.iter().map(Origin::as_str).collect::<Vec<_>>(), ["https://api.example"]);
     assert_eq!(settings.requested_scopes.to_record(), "files.read openid");
     assert_eq!(settings.expected_scopes.to_record(), "files.read", "responses seldom include openid");
@@ -313,7 +313,9 @@ const GITHUB_FIELDS: [&str; 4] = ["scope", "requiredScopes", "resource", "refres
 fn connector_types_list_their_fields() {
     let types = profiles().connector_types();
     let profiles = BUILT_IN.iter().map(|(file, _)| format!(".{}", file.strip_suffix(".toml").unwrap()));
-    let expected: Vec<_> = std::iter::once(".oauth2".to_owned()).chain(profiles).collect();
+    let mut expected: Vec<_> = profiles.collect();
+    expected.sort();
+    expected.insert(0, ".oauth2".to_owned());
     assert_eq!(types.iter().map(|kind| kind.id.clone()).collect::<Vec<_>>(), expected);
     let custom: Vec<_> = types[0].fields.iter().map(|field| field.name.as_str()).collect();
     assert!(super::custom::FIELDS.iter().all(|name| *name == "useBasicAuth" || custom.contains(name)));
@@ -341,7 +343,7 @@ fn the_two_names_of_the_client_authentication_agree() {
 fn without_a_base_url_tokens_go_to_the_origin_of_the_token_url_only() {
     let endpoints = r#""authorizationUrl":"https://as.example/a","tokenUrl":"https://tokens.as.example/t?x=1""#;
     let settings = custom(&format!("{{{endpoints}}}")).unwrap();
-    assert_eq!(settings.base_url, "https://tokens.as.example/");
+    assert_eq!(settings.base_url.as_deref(), Some("https://tokens.as.example/"));
     assert_eq!(settings.destinations.iter().map(Origin::as_str).collect::<Vec<_>>(), ["https://tokens.as.example"]);
     let explicit = custom(&format!(r#"{{{endpoints},"baseUrl":"https://tokens.as.example"}}"#)).unwrap();
     assert_eq!(explicit, settings, "the same settings, so that writing the default down ends no grant");
@@ -387,6 +389,9 @@ id = ".tenants"
 title = "Tenants"
 verified_on = "2026-01-31"
 source = "https://docs.example/"
+[setup]
+console_url = "https://console.example/"
+steps = ["Enter {redirect_uri}."]
 [variables.tenant]
 label = "Tenant"
 kind = "label"
@@ -403,6 +408,8 @@ authentication = "basic"
 client_credentials = true
 [api]
 base_url = "https://{region}.api.example/v1"
+[wire.refresh]
+tokens = "kept"
 [wire.scopes]
 default = ["read"]
 always = ["offline_access"]
@@ -418,7 +425,7 @@ fn variables_fill_templates_and_are_checked() {
     let profiles = with(TENANTS).unwrap();
     let settings = profiles.settings(&connector_config(".tenants", r#"{"tenant":"acme","scope":"write"}"#)).unwrap();
     assert_eq!(settings.endpoints.unwrap().token, "https://acme.login.example/token");
-    assert_eq!(settings.base_url, "https://eu.api.example/v1");
+    assert_eq!(settings.base_url.as_deref(), Some("https://eu.api.example/v1"));
     assert_eq!(settings.requested_scopes.to_record(), "offline_access write");
     assert_eq!(settings.expected_scopes.to_record(), "write");
     assert_eq!(settings.callback, CallbackPath::Profiles);
@@ -462,6 +469,20 @@ fn profile_files_are_strict() {
         ("authentication = \"basic\"", "authentication = \"private_key_jwt\""),
         ("default = \"eu\"", "default = \"cn\""),
         ("kind = \"label\"", "kind = \"regex\""),
+        ("tokens = \"kept\"", ""),
+        ("tokens = \"kept\"", "tokens = \"sometimes\""),
+        ("tokens = \"kept\"", "tokens = \"kept\"\nparameters = { client_secret = \"x\" }"),
+        ("tokens = \"kept\"", "tokens = \"kept\"\ntoken_parameter = \"code\""),
+        ("{redirect_uri}", "the redirect URI"),
+        ("console_url = \"https://", "console_url = \"http://"),
+        ("console_url", "colour = \"red\"\nconsole_url"),
+        ("base_url = \"https://", "base_url = \"http://"),
+        ("[wire.scopes]", "[wire]\nheaders = { Authorization = \"x\" }\n[wire.scopes]"),
+        ("[wire.scopes]", "[wire.identity]\nbody = \"{}\"\n[wire.scopes]"),
+        ("[wire.scopes]", "[wire.identity]\nmethod = \"POST\"\n[wire.scopes]"),
+        ("[wire.scopes]", "[wire.revocation]\nauthentication = \"mutual\"\n[wire.scopes]"),
+        ("[endpoints]", "[grant_values.tenant]\nfrom = \"callback\"\nmember = \"t\"\nkind = \"id\"\n[endpoints]"),
+        ("[endpoints]", "[grant_values.api]\nfrom = \"callback\"\nmember = \"t\"\nkind = \"url\"\n[endpoints]"),
         ("[variables.tenant]", "[variables.scope]"),
         ("[variables.tenant]", "[variables.tokenUrl]"),
         ("token = \"https://", "token = \"http://"),

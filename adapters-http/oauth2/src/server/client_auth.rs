@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use grantry_domain::ports::{ClientCredentials, ProviderError, ProviderErrorKind};
-use grantry_domain::provider::{ClientAuthentication, ProviderSnapshot};
+use grantry_domain::provider::ClientAuthentication;
 use grantry_domain::secret::Secret;
 use zeroize::Zeroizing;
 
@@ -13,19 +13,20 @@ use crate::codec::form::{self, Form};
 ///
 /// A missing secret is the same error as one that the provider rejects, because the operator has to correct both.
 pub(super) fn authenticate<'a>(
-    provider: &'a ProviderSnapshot,
+    authentication: ClientAuthentication,
+    client_id: &'a str,
     client: &'a ClientCredentials,
     id_parameter: &'a str,
     form: &mut Form<'a>,
 ) -> Result<Option<Secret>, ProviderError> {
-    match provider.authentication {
-        ClientAuthentication::Basic => basic(&provider.client_id, require_secret(client)?).map(Some),
+    match authentication {
+        ClientAuthentication::Basic => basic(client_id, require_secret(client)?).map(Some),
         ClientAuthentication::Post => {
-            form.add(id_parameter, &provider.client_id).add_secret("client_secret", require_secret(client)?);
+            form.add(id_parameter, client_id).add_secret("client_secret", require_secret(client)?);
             Ok(None)
         }
         ClientAuthentication::None => {
-            form.add(id_parameter, &provider.client_id);
+            form.add(id_parameter, client_id);
             Ok(None)
         }
     }

@@ -68,6 +68,7 @@ impl Oauth2Server {
             destinations: settings.destinations.clone(),
             redirect_uri: redirect_uri.to_owned(),
             config: config.to_owned(),
+            base_url: None,
         })
     }
 

@@ -1,5 +1,6 @@
 //! The `AuthorizationServer` port over HTTP.
 
+mod account;
 mod authorization_url;
 mod client_auth;
 mod discovery;
@@ -15,13 +16,13 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use grantry_domain::ports::{
-    AuthorizationRequest, AuthorizationServer, ClientCredentials, Clock, Identified, ProviderError, ProviderErrorKind,
-    ProviderOperation, RevocationResponse, TokenKind, TokenResponse,
+    AuthorizationRequest, AuthorizationServer, ClientCredentials, Clock, CodeExchange, Identified, ProviderError,
+    ProviderErrorKind, ProviderOperation, RevocationResponse, TokenKind, TokenResponse,
 };
 use grantry_domain::provider::{ProviderSettings, ProviderSnapshot, Scopes};
 use grantry_domain::secret::Secret;
 use http::header::{ACCEPT, USER_AGENT};
-use http::{HeaderMap, HeaderValue, Method};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use url::Url;
 
 pub(crate) use self::client_auth::bearer;
@@ -127,10 +128,9 @@ impl AuthorizationServer for Oauth2Server {
         &self,
         provider: &ProviderSnapshot,
         client: &ClientCredentials,
-        code: &Secret,
-        verifier: &Secret,
+        exchange: &CodeExchange,
     ) -> Result<TokenResponse, ProviderError> {
-        let response = self.exchange_code(provider, client, code, verifier).await;
+        let response = self.exchange_code(provider, client, exchange).await;
         response.map_err(at(ProviderOperation::Exchange, &provider.endpoints.token))
     }
 
@@ -184,6 +184,16 @@ impl AuthorizationServer for Oauth2Server {
         let identified = self.identify_account(provider, client, response, nonce.as_deref()).await;
         identified.map_err(at(ProviderOperation::Userinfo, issuer))
     }
+}
+
+/// Adds the header fields of a profile, which were checked when it was read.
+fn with_headers(mut request: HttpRequest, wire: &Wire) -> HttpRequest {
+    for (name, value) in &wire.headers {
+        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
+            request.headers.insert(name, value);
+        }
+    }
+    request
 }
 
 /// The share that the requests with these credentials use.

@@ -8,12 +8,12 @@ use http::{HeaderMap, Method, StatusCode};
 use serde::Serialize;
 use zeroize::Zeroizing;
 
-use super::token_request::form_request;
+use super::token_request::post;
 use super::token_response::MAX_RESPONSE;
-use super::{AGENT, JSON, Oauth2Server, client_auth, oauth_error, share_of};
+use super::{AGENT, JSON, Oauth2Server, client_auth, oauth_error, share_of, with_headers};
 use crate::codec::form::Form;
 use crate::codec::{BodyText, json};
-use crate::profile::rules::{RevocationStyle, Wire};
+use crate::profile::rules::{BearerMethod, RequestFormat, RevocationStyle, Wire};
 use crate::transport::{HttpRequest, HttpResponse};
 
 impl Oauth2Server {
@@ -26,13 +26,18 @@ impl Oauth2Server {
     ) -> Result<RevocationResponse, ProviderError> {
         let rules = self.rules(provider)?;
         let Some(endpoint) = &provider.endpoints.revocation else { return Ok(RevocationResponse::NotSupported) };
+        // One call may end all tokens.
+        if !rules.wire.revocation.order.iter().any(|revoked| TokenKind::from(*revoked) == kind) {
+            return Ok(RevocationResponse::NotSupported);
+        }
         let request = match rules.wire.revocation.style {
-            RevocationStyle::Rfc7009 => standard(&rules.wire, provider, client, endpoint, token, kind)?,
-            RevocationStyle::DeleteBasicJson if kind == TokenKind::Refresh => return Ok(RevocationResponse::NotSupported),
-            RevocationStyle::DeleteBasicJson => delete(provider, client, endpoint, token)?,
+            RevocationStyle::Rfc7009 => standard(&rules.wire, provider, client, token, kind, RequestFormat::Form)?,
+            RevocationStyle::Json => standard(&rules.wire, provider, client, token, kind, RequestFormat::Json)?,
+            RevocationStyle::Bearer => with_bearer(rules.wire.revocation.method, token),
+            RevocationStyle::DeleteBasicJson => delete(provider, client, token)?,
         };
-        let request = HttpRequest { share: share_of(client), ..request };
-        classify(&rules.wire, &self.send(request).await?)
+        let request = HttpRequest { url: endpoint.clone(), share: share_of(client), ..request };
+        classify(&rules.wire, &self.send(with_headers(request, &rules.wire)).await?)
     }
 }
 
@@ -41,28 +46,51 @@ fn standard(
     wire: &Wire,
     provider: &ProviderSnapshot,
     client: &ClientCredentials,
-    endpoint: &str,
     token: &Secret,
     kind: TokenKind,
+    format: RequestFormat,
 ) -> Result<HttpRequest, ProviderError> {
     let hint = match kind {
         TokenKind::Access => "access_token",
         TokenKind::Refresh => "refresh_token",
     };
+    let rules = &wire.revocation;
     let mut form = Form::default();
-    form.add_secret("token", token).add("token_type_hint", hint);
+    form.add_secret(&rules.token_parameter, token);
+    if rules.send_hint {
+        form.add("token_type_hint", hint);
+    }
+    form.add_all(&rules.parameters);
     let id_parameter = wire.authorize.client_id_parameter.as_deref().unwrap_or("client_id");
-    let authorization = client_auth::authenticate(provider, client, id_parameter, &mut form)?;
-    Ok(form_request(endpoint, authorization, &form))
+    let authorization = client_auth::authenticate(
+        rules.authentication.unwrap_or(provider.authentication),
+        &provider.client_id,
+        client,
+        id_parameter,
+        &mut form,
+    )?;
+    post("", authorization, format, &form)
+}
+
+/// The token authenticates the request, which has no body.
+fn with_bearer(method: BearerMethod, token: &Secret) -> HttpRequest {
+    HttpRequest {
+        method: match method {
+            BearerMethod::Post => Method::POST,
+            BearerMethod::Delete => Method::DELETE,
+            BearerMethod::Get => Method::GET,
+        },
+        url: String::new(),
+        headers: HeaderMap::from_iter([(ACCEPT, JSON), (USER_AGENT, AGENT)]),
+        authorization: Some(client_auth::bearer(token)),
+        body: None,
+        max_body: MAX_RESPONSE,
+        share: None,
+    }
 }
 
 /// `DELETE` with the client's Basic credentials and the token in a JSON body.
-fn delete(
-    provider: &ProviderSnapshot,
-    client: &ClientCredentials,
-    endpoint: &str,
-    token: &Secret,
-) -> Result<HttpRequest, ProviderError> {
+fn delete(provider: &ProviderSnapshot, client: &ClientCredentials, token: &Secret) -> Result<HttpRequest, ProviderError> {
     #[derive(Serialize)]
     struct Body<'a> {
         access_token: &'a str,
@@ -73,7 +101,7 @@ fn delete(
     serde_json::to_writer(&mut *body, &Body { access_token }).map_err(|_| ProviderErrorKind::Malformed)?;
     Ok(HttpRequest {
         method: Method::DELETE,
-        url: endpoint.to_owned(),
+        url: String::new(),
         headers: HeaderMap::from_iter([(ACCEPT, JSON), (CONTENT_TYPE, JSON), (USER_AGENT, AGENT)]),
         authorization: Some(client_auth::basic(&provider.client_id, client_auth::require_secret(client)?)?),
         body: Some(Secret::from_zeroizing(body)),
@@ -102,12 +130,18 @@ const NOT_A_TOKEN: [&str; 14] = [
 
 fn classify(wire: &Wire, response: &HttpResponse) -> Result<RevocationResponse, ProviderError> {
     let status = response.status;
-    if status.is_success() || wire.revocation.success_statuses.contains(&status.as_u16()) {
+    let text = BodyText::of(&response.body);
+    let body = json::parse_tolerant(&text).ok();
+    // The token endpoint of such a provider is not the only one that reports errors with status 200.
+    let error_in_200 = body.as_ref().filter(|_| wire.token.error_in_200 && status.is_success());
+    let error_in_200 = error_in_200.and_then(oauth_error::error_code);
+    let is_success = status.is_success() && error_in_200.is_none();
+    if is_success || wire.revocation.success_statuses.contains(&status.as_u16()) {
         return Ok(RevocationResponse::Done);
     }
-    if [StatusCode::BAD_REQUEST, StatusCode::NOT_FOUND, StatusCode::GONE].contains(&status) {
-        let text = BodyText::of(&response.body);
-        let codes = json::parse_tolerant(&text).map(|body| oauth_error::codes(&body)).unwrap_or_default();
+    let reports_code = [StatusCode::BAD_REQUEST, StatusCode::NOT_FOUND, StatusCode::GONE].contains(&status);
+    if reports_code || error_in_200.is_some() {
+        let codes = body.as_ref().map(oauth_error::codes).unwrap_or_default();
         let contains = |known: &str| codes.iter().any(|code| code == known);
         if contains("unsupported_token_type") {
             return Ok(RevocationResponse::NotSupported);
@@ -118,7 +152,10 @@ fn classify(wire: &Wire, response: &HttpResponse) -> Result<RevocationResponse, 
             return Ok(RevocationResponse::Done);
         }
     }
-    Err(oauth_error::from_response(response, &wire.token.errors))
+    Err(match error_in_200 {
+        Some(code) => oauth_error::from_code(&code, &wire.token.errors).with_status(status.as_u16()),
+        None => oauth_error::from_response(response, &wire.token.errors),
+    })
 }
 
 fn is_not_a_token(wire: &Wire, code: &str) -> bool {

@@ -1,15 +1,16 @@
 //! Requests to the token endpoint (RFC 6749 §4.1.3, §4.4.2, §6).
 
-use grantry_domain::ports::{ClientCredentials, ProviderError, TokenResponse};
+use grantry_domain::ports::{ClientCredentials, CodeExchange, ProviderError, ProviderErrorKind, TokenResponse};
 use grantry_domain::provider::{ProviderSnapshot, Scopes};
 use grantry_domain::secret::Secret;
 use http::header::{ACCEPT, CONTENT_TYPE, USER_AGENT};
 use http::{HeaderMap, HeaderValue, Method};
 
-use super::token_response::{self, MAX_RESPONSE, MAX_TOKEN_RESPONSE};
-use super::{AGENT, JSON, Oauth2Server, client_auth, share_of};
+use super::token_response::{CallKind, MAX_RESPONSE, MAX_TOKEN_RESPONSE, Received};
+use super::{AGENT, JSON, Oauth2Server, client_auth, share_of, with_headers};
 use crate::codec::form::Form;
-use crate::profile::rules::{Pkce, Wire};
+use crate::profile::ParsedConnector;
+use crate::profile::rules::{Pkce, RequestFormat};
 use crate::transport::HttpRequest;
 
 pub(super) const FORM: HeaderValue = HeaderValue::from_static("application/x-www-form-urlencoded");
@@ -19,16 +20,18 @@ impl Oauth2Server {
         &self,
         provider: &ProviderSnapshot,
         client: &ClientCredentials,
-        code: &Secret,
-        verifier: &Secret,
+        exchange: &CodeExchange,
     ) -> Result<TokenResponse, ProviderError> {
         let rules = self.rules(provider)?;
         let mut form = Form::default();
-        form.add("grant_type", "authorization_code").add_secret("code", code).add("redirect_uri", &provider.redirect_uri);
+        form.add("grant_type", "authorization_code").add_secret("code", &exchange.code);
+        form.add("redirect_uri", &provider.redirect_uri);
         if rules.wire.authorize.pkce == Pkce::Required {
-            form.add_secret("code_verifier", verifier);
+            form.add_secret("code_verifier", &exchange.verifier);
         }
-        self.token_call(&rules.wire, provider, client, form).await
+        form.add_all(&rules.wire.token.parameters);
+        let call = TokenCall { endpoint: &provider.endpoints.token, kind: CallKind::Exchange(&exchange.parameters) };
+        self.token_call(&rules, provider, client, form, call).await
     }
 
     pub(super) async fn request_refresh(
@@ -39,9 +42,10 @@ impl Oauth2Server {
         granted: &Scopes,
     ) -> Result<TokenResponse, ProviderError> {
         let rules = self.rules(provider)?;
-        let scope = rules.wire.scopes.join(granted);
+        let (scope, refresh) = (rules.wire.scopes.join(granted), &rules.wire.refresh);
         let mut form = Form::default();
-        form.add("grant_type", "refresh_token").add_secret("refresh_token", refresh_token);
+        form.add("grant_type", refresh.grant_type.as_deref().unwrap_or(REFRESH_TOKEN));
+        form.add_secret(refresh.token_parameter.as_deref().unwrap_or(REFRESH_TOKEN), refresh_token);
         // Without the parameter the scopes stay as granted (RFC 6749 §6). With it, only the granted scopes are sent.
         if rules.wire.refresh.send_scope && !scope.is_empty() {
             form.add(&rules.wire.scopes.parameter, &scope);
@@ -49,10 +53,9 @@ impl Oauth2Server {
         if rules.wire.refresh.send_redirect_uri {
             form.add("redirect_uri", &provider.redirect_uri);
         }
-        let mut wire = rules.wire.clone();
-        let rejects = wire.refresh.errors.iter().map(|code| (code.clone(), "invalid_grant".to_owned()));
-        wire.token.errors.extend(rejects.collect::<Vec<_>>());
-        self.token_call(&wire, provider, client, form).await
+        form.add_all(&refresh.parameters);
+        let endpoint = rules.refresh_endpoint.as_deref().unwrap_or(&provider.endpoints.token);
+        self.token_call(&rules, provider, client, form, TokenCall { endpoint, kind: CallKind::Refresh }).await
     }
 
     pub(super) async fn request_client_token(
@@ -68,26 +71,58 @@ impl Oauth2Server {
         if !scope.is_empty() {
             form.add(&rules.wire.scopes.parameter, &scope);
         }
-        self.token_call(&rules.wire, provider, client, form).await
+        let call = TokenCall { endpoint: &provider.endpoints.token, kind: CallKind::ClientCredentials };
+        self.token_call(&rules, provider, client, form, call).await
     }
 
     async fn token_call<'a>(
         &self,
-        wire: &'a Wire,
+        rules: &'a ParsedConnector,
         provider: &'a ProviderSnapshot,
         client: &'a ClientCredentials,
         mut form: Form<'a>,
+        call: TokenCall<'a>,
     ) -> Result<TokenResponse, ProviderError> {
         for resource in &provider.resources {
             form.add("resource", resource);
         }
+        let wire = &rules.wire;
         let response = {
             let id_parameter = wire.authorize.client_id_parameter.as_deref().unwrap_or("client_id");
-            let authorization = client_auth::authenticate(provider, client, id_parameter, &mut form)?;
-            let request = form_request(&provider.endpoints.token, authorization, &form);
-            self.send(HttpRequest { max_body: MAX_TOKEN_RESPONSE, share: share_of(client), ..request }).await?
+            let authorization =
+                client_auth::authenticate(provider.authentication, &provider.client_id, client, id_parameter, &mut form)?;
+            let request = post(call.endpoint, authorization, wire.token.request_format, &form)?;
+            let request = HttpRequest { max_body: MAX_TOKEN_RESPONSE, share: share_of(client), ..request };
+            self.send(with_headers(request, wire)).await?
         };
-        token_response::decode(wire, &response)
+        let (policy, now) = (self.profiles.policy(), self.clock.now());
+        Received { wire, api: rules.api.as_ref(), policy, kind: call.kind, response: &response, now }.decode()
+    }
+}
+
+const REFRESH_TOKEN: &str = "refresh_token";
+
+/// A request to the token endpoint.
+struct TokenCall<'a> {
+    endpoint: &'a str,
+    kind: CallKind<'a>,
+}
+
+/// A POST request with a form, or with its fields as a JSON object.
+pub(super) fn post(
+    url: &str,
+    authorization: Option<Secret>,
+    format: RequestFormat,
+    form: &Form<'_>,
+) -> Result<HttpRequest, ProviderError> {
+    let request = form_request(url, authorization, form);
+    match format {
+        RequestFormat::Form => Ok(request),
+        RequestFormat::Json => {
+            let body = form.to_json().ok_or(ProviderErrorKind::Malformed)?;
+            let headers = HeaderMap::from_iter([(ACCEPT, JSON), (CONTENT_TYPE, JSON), (USER_AGENT, AGENT)]);
+            Ok(HttpRequest { body: Some(body), headers, ..request })
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use grantry_domain::connector::{ConnectorConfig, ProfileId};
 use grantry_domain::identity::UserId;
 use grantry_domain::ports::{
-    ApiQuery, ApiRequest, AuthorizationRequest, AuthorizationServer as _, ClientCredentials, Clock, Lifetime,
+    ApiQuery, ApiRequest, AuthorizationRequest, AuthorizationServer as _, ClientCredentials, Clock, CodeExchange, Lifetime,
     ProviderErrorKind, ProviderProfiles as _, ResourceServer as _, RevocationResponse, TokenKind,
 };
 use grantry_domain::provider::{ProviderSettings, ProviderSnapshot, Scopes};
@@ -95,6 +95,10 @@ impl TestServer {
 const BY_HAND: &str = r#"{"authorizationUrl":"$/authorize","tokenUrl":"$/token","revocationUrl":"$/revoke",
     "userinfoUrl":"$/userinfo","baseUrl":"$/api"}"#;
 
+fn code_exchange(code: &Secret) -> CodeExchange {
+    CodeExchange { code: code.clone_secret(), verifier: Secret::from_text(VERIFIER), parameters: Vec::new() }
+}
+
 fn text(secret: &Secret) -> &str {
     secret.expose_text().unwrap()
 }
@@ -104,9 +108,8 @@ async fn r07_a_code_becomes_tokens_that_are_refreshed_and_revoked() {
     let test = TestServer::new().await;
     let provider = test.provider(BY_HAND).await;
     let code = test.code(&provider, &["files.read"], None).await;
-    let verifier = Secret::from_text(VERIFIER);
     let first =
-        test.server.exchange(&provider, &test.client, &code, &verifier).await.unwrap_or_else(|error| panic!("{error}"));
+        test.server.exchange(&provider, &test.client, &code_exchange(&code)).await.unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(first.lifetime, Lifetime::For(Duration::from_mins(5)));
     assert!(test.mock.accepts_access_token(text(&first.access_token)));
     let exchange = test.mock.ledger().token_requests("authorization_code")[0].clone();
@@ -130,7 +133,7 @@ async fn r07_a_code_becomes_tokens_that_are_refreshed_and_revoked() {
     assert!(!test.mock.accepts_refresh_token(text(live)));
     assert!(!test.mock.accepts_access_token(text(&second.access_token)));
 
-    let again = test.server.exchange(&provider, &test.client, &code, &verifier).await;
+    let again = test.server.exchange(&provider, &test.client, &code_exchange(&code)).await;
     assert_eq!(again.err().map(|error| error.kind), Some(ProviderErrorKind::InvalidGrant));
 }
 
@@ -142,7 +145,7 @@ async fn r11_issuer_mode_discovers_endpoints_and_checks_the_id_token() {
     assert_eq!(provider.endpoints.token, test.mock.url("/token"));
 
     let code = test.code(&provider, &["openid"], Some("n-1")).await;
-    let response = test.server.exchange(&provider, &test.client, &code, &Secret::from_text(VERIFIER)).await.ok().unwrap();
+    let response = test.server.exchange(&provider, &test.client, &code_exchange(&code)).await.ok().unwrap();
     let account =
         test.server.identify(&provider, &test.client, &response, Some("n-1".to_owned())).await.unwrap().account.unwrap();
     assert_eq!((account.subject.as_str(), account.label.as_str()), ("sub-alice", "alice@example.test"));
@@ -178,7 +181,7 @@ async fn r28_faulty_responses_become_the_documented_errors() {
     ] {
         test.mock.clear_ledger();
         let code = test.code(&provider, &["files.read"], None).await;
-        let response = test.server.exchange(&provider, &test.client, &code, &Secret::from_text(VERIFIER)).await;
+        let response = test.server.exchange(&provider, &test.client, &code_exchange(&code)).await;
         let refresh_token = response.ok().unwrap().refresh_token.unwrap();
         test.mock.faults().once(Endpoint::Token, fault.clone());
         let response = test.server.refresh(&provider, &test.client, &refresh_token, &granted).await;

@@ -268,7 +268,7 @@ impl Refresher {
         let Ok(secrets) = self.sealer.open_grant(&grant) else {
             return end(RefreshOutcome::Ended);
         };
-        if meets(goal, &secrets, id, now) {
+        if meets(goal, &secrets, id, now, self.longest_margin(&grant).await?) {
             return end(RefreshOutcome::Current);
         }
         if secrets.refresh_token.is_none() {
@@ -305,6 +305,13 @@ impl Refresher {
                 end(RefreshOutcome::Misconfigured)
             }
         }
+    }
+
+    /// How early the provider refreshes at most. Nothing else of the live settings matters here.
+    async fn longest_margin(&self, grant: &Authorization) -> Result<Option<Duration>, StoreError> {
+        let connector = self.ports.connectors.get(&grant.owner().connector_key()).await?;
+        let settings = connector.and_then(|connector| self.settings.read(&connector).ok());
+        Ok(settings.and_then(|settings| settings.provider.refresh_margin))
     }
 
     /// The live connector, if it is the one consented to; else no request is sent.
@@ -505,9 +512,15 @@ impl Refresher {
 }
 
 /// Whether stored tokens meet a goal.
-fn meets(goal: RefreshGoal, secrets: &GrantSecrets, id: AuthorizationId, now: Timestamp) -> bool {
+fn meets(
+    goal: RefreshGoal,
+    secrets: &GrantSecrets,
+    id: AuthorizationId,
+    now: Timestamp,
+    longest_margin: Option<Duration>,
+) -> bool {
     match goal {
-        RefreshGoal::Fresh => is_issuable(secrets, id, now, Freshness::Fresh),
+        RefreshGoal::Fresh => is_issuable(secrets, id, now, Freshness::Fresh, longest_margin),
         RefreshGoal::Replace(rejected) => sha256(secrets.access_token.expose()) != rejected,
     }
 }

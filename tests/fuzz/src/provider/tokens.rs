@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use grantry_domain::ports::{AuthorizationServer as _, Lifetime, ProviderErrorKind, TokenKind, TokenResponse};
+use grantry_domain::ports::{AuthorizationServer as _, CodeExchange, Lifetime, ProviderErrorKind, TokenKind, TokenResponse};
 use grantry_domain::provider::{ClientAuthentication, Scopes};
 use grantry_domain::secret::Secret;
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
@@ -18,6 +18,10 @@ use crate::input::{line, text, variant};
 use crate::json;
 
 const FORM: HeaderValue = HeaderValue::from_static("application/x-www-form-urlencoded; charset=utf-8");
+
+fn code_exchange(code: &str, verifier: &str) -> CodeExchange {
+    CodeExchange { code: Secret::from_text(code), verifier: Secret::from_text(verifier), parameters: Vec::new() }
+}
 
 /// The limits of a token response.
 const LONGEST_TOKEN: usize = 24 * 1024;
@@ -33,8 +37,7 @@ pub(crate) fn token_response(data: &[u8]) {
         let is_form = variant & 0x40 == 0;
         let headers = if is_form { HeaderMap::from_iter([(CONTENT_TYPE, FORM)]) } else { HeaderMap::new() };
         lab.respond([(200, headers, body.to_vec())]);
-        let code = Secret::from_text("code");
-        match ready(lab.server.exchange(&provider, &client(), &code, &code)) {
+        match ready(lab.server.exchange(&provider, &client(), &code_exchange("code", "code"))) {
             Ok(response) => {
                 assert_within_limits(&response, body.len());
                 if variant % 3 != 1 || !is_form {
@@ -112,7 +115,7 @@ pub(crate) fn error_response(data: &[u8]) {
         lab.respond([(status, headers, body.to_vec())]);
         let token = Secret::from_text("token");
         let error = match variant >> 5 & 3 {
-            0 => ready(lab.server.exchange(&provider, &client(), &token, &token)).err(),
+            0 => ready(lab.server.exchange(&provider, &client(), &code_exchange("token", "token"))).err(),
             1 => ready(lab.server.refresh(&provider, &client(), &token, &Scopes::default())).err(),
             2 => ready(lab.server.client_credentials(&provider, &client(), &Scopes::default())).err(),
             _ => ready(lab.server.revoke(&provider, &client(), &token, TokenKind::Access)).err(),
@@ -151,8 +154,7 @@ fn form_response(body: &[u8]) {
     Lab::with(|lab| {
         let provider = lab.provider_of(1);
         lab.respond([(200, HeaderMap::from_iter([(CONTENT_TYPE, FORM)]), body.to_vec())]);
-        let code = Secret::from_text("code");
-        let response = match ready(lab.server.exchange(&provider, &client(), &code, &code)) {
+        let response = match ready(lab.server.exchange(&provider, &client(), &code_exchange("code", "code"))) {
             Ok(response) => response,
             Err(error) => return assert_own_text(&error),
         };
@@ -181,8 +183,7 @@ fn form_request(data: &[u8], in_body: bool) {
         provider.authentication = if in_body { ClientAuthentication::Post } else { ClientAuthentication::Basic };
         lab.respond([(400, HeaderMap::new(), Vec::new())]);
         let credentials = grantry_domain::ports::ClientCredentials { secret: Some(Secret::from_text(&secret)), user: None };
-        let [code_sent, verifier_sent] = [&code, &verifier].map(|text| Secret::from_text(text));
-        let response = ready(lab.server.exchange(&provider, &credentials, &code_sent, &verifier_sent));
+        let response = ready(lab.server.exchange(&provider, &credentials, &code_exchange(&code, &verifier)));
         assert!(response.is_err());
         let [sent] = <[_; 1]>::try_from(lab.sent()).ok().expect("one request");
         let mut form: Vec<(String, String)> = form_urlencoded::parse(&sent.body).into_owned().collect();
@@ -227,6 +228,8 @@ pub(super) fn response_with(id_token: Option<&[u8]>) -> TokenResponse {
         refresh_lifetime: Lifetime::Unknown,
         scopes: None,
         id_token: id_token.map(|token| Secret::new(token.to_vec())),
+        account: None,
+        api_base: None,
         anomalies: Vec::new(),
     }
 }

@@ -3,8 +3,8 @@
 
 use async_trait::async_trait;
 use grantry_domain::ports::{
-    AuthorizationRequest, AuthorizationServer, ClientCredentials, Identified, ProviderError, ProviderErrorKind,
-    RevocationResponse, TokenKind, TokenResponse,
+    AuthorizationRequest, AuthorizationServer, ClientCredentials, CodeExchange, Identified, ProviderError,
+    ProviderErrorKind, RevocationResponse, TokenKind, TokenResponse,
 };
 use grantry_domain::provider::{Account, ProviderSettings, ProviderSnapshot, Scopes};
 use grantry_domain::secret::Secret;
@@ -110,7 +110,8 @@ const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
 
 async fn exchange(backend: &impl AuthorizationServerBackend, consent: &Consent) -> Result<TokenResponse, ProviderError> {
     let Consent { code, verifier, .. } = consent;
-    backend.server().exchange(backend.provider(), backend.credentials(), code, verifier).await
+    let exchange = CodeExchange { code: code.clone_secret(), verifier: verifier.clone_secret(), parameters: Vec::new() };
+    backend.server().exchange(backend.provider(), backend.credentials(), &exchange).await
 }
 
 async fn connect(backend: &impl AuthorizationServerBackend) -> TokenResponse {
@@ -353,7 +354,7 @@ pub async fn the_account_that_consented_is_identified<B: AuthorizationServerBack
     let (tokens, nonce) = connect_with_nonce(&backend).await;
     let identified = identify(&backend, &tokens, nonce).await;
     let identified = identified.unwrap_or_else(|error| panic!("the tokens are those of this consent: {error:?}"));
-    assert_eq!(identified, Identified { account: backend.account(), anomalies: Vec::new(), failure: None });
+    assert_eq!(identified, Identified { account: backend.account(), ..Identified::default() });
 }
 
 /// Its tokens would connect the account of another user (`OpenID` Connect Core §15.5.2).
@@ -446,6 +447,7 @@ mod tests {
                 destinations: settings.destinations.clone(),
                 redirect_uri: "https://host.example/callback".to_owned(),
                 config: config.settings,
+                base_url: None,
             };
             let credentials = ClientCredentials { secret: None, user: None };
             let (rotating, requested) = (RotatingAuthorizationServer::new(Reuse::Strict), Mutex::default());
@@ -549,12 +551,11 @@ mod tests {
             &self,
             provider: &ProviderSnapshot,
             client: &ClientCredentials,
-            code: &Secret,
-            verifier: &Secret,
+            exchange: &CodeExchange,
         ) -> Result<TokenResponse, ProviderError> {
-            let exchanged = self.rotating.exchange(provider, client, code, verifier).await;
+            let exchanged = self.rotating.exchange(provider, client, exchange).await;
             if exchanged.is_err() && self.flaw == Flaw::RepeatsExchanges {
-                return self.rotating.exchange(provider, client, code, verifier).await;
+                return self.rotating.exchange(provider, client, exchange).await;
             }
             exchanged
         }

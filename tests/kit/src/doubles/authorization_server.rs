@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use grantry_domain::ports::{
-    AuthorizationRequest, AuthorizationServer, ClientCredentials, Identified, Lifetime, ProviderError, ProviderErrorKind,
-    RevocationResponse, TokenKind, TokenResponse,
+    AuthorizationRequest, AuthorizationServer, ClientCredentials, CodeExchange, Identified, Lifetime, ProviderError,
+    ProviderErrorKind, RevocationResponse, TokenKind, TokenResponse,
 };
 use grantry_domain::provider::{Account, Endpoints, ProviderSettings, ProviderSnapshot, Scopes};
 use grantry_domain::secret::Secret;
@@ -123,6 +123,8 @@ pub fn tokens(access_token: &str, refresh_token: Option<&str>) -> TokenResponse 
         refresh_lifetime: Lifetime::Unknown,
         scopes: None,
         id_token: None,
+        account: None,
+        api_base: None,
         anomalies: Vec::new(),
     }
 }
@@ -280,6 +282,7 @@ impl AuthorizationServer for ScriptedAuthorizationServer {
             destinations: settings.destinations.clone(),
             redirect_uri: redirect_uri.to_owned(),
             config: config.to_owned(),
+            base_url: None,
         })
     }
 
@@ -307,15 +310,14 @@ impl AuthorizationServer for ScriptedAuthorizationServer {
         &self,
         provider: &ProviderSnapshot,
         client: &ClientCredentials,
-        code: &Secret,
-        verifier: &Secret,
+        exchange: &CodeExchange,
     ) -> Result<TokenResponse, ProviderError> {
         self.called(Call::Exchange {
             endpoint: provider.endpoints.token.clone(),
             redirect_uri: provider.redirect_uri.clone(),
             client_secret: secret_of(client),
-            code: text(code),
-            verifier: text(verifier),
+            code: text(&exchange.code),
+            verifier: text(&exchange.verifier),
         })
         .await;
         self.next_tokens(Operation::Exchange)

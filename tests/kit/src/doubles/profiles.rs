@@ -73,13 +73,14 @@ impl TestProfiles {
             authentication: ClientAuthentication::Post,
             resources: Vec::new(),
             destinations: vec![fixtures::origin("https://api.example")],
-            base_url: "https://api.example".to_owned(),
+            base_url: Some("https://api.example".to_owned()),
             requested_scopes: Scopes::new(["read", "write"]),
             expected_scopes: Scopes::new(["read", "write"]),
             required_scopes: Scopes::new(["read"]),
             callback: if is_custom { CallbackPath::PerConnector } else { CallbackPath::Profiles },
             client_credentials: true,
             revocation_is_per_user: false,
+            refresh_margin: None,
             missing: config.client_id.is_none().then(|| "secrets.clientId".to_owned()),
         }
     }

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use grantry_domain::ports::{
-    AuthorizationRequest, AuthorizationServer, ClientCredentials, Identified, Lifetime, ProviderError, ProviderErrorKind,
-    RevocationResponse, TokenKind, TokenResponse,
+    AuthorizationRequest, AuthorizationServer, ClientCredentials, CodeExchange, Identified, Lifetime, ProviderError,
+    ProviderErrorKind, RevocationResponse, TokenKind, TokenResponse,
 };
 use grantry_domain::provider::{Account, ProviderSettings, ProviderSnapshot, Scopes};
 use grantry_domain::secret::Secret;
@@ -239,10 +239,9 @@ impl AuthorizationServer for RotatingAuthorizationServer {
         &self,
         _provider: &ProviderSnapshot,
         _client: &ClientCredentials,
-        code: &Secret,
-        _verifier: &Secret,
+        exchange: &CodeExchange,
     ) -> Result<TokenResponse, ProviderError> {
-        self.request(Operation::Exchange, |records| Ok(records.exchange(text(code)))).await
+        self.request(Operation::Exchange, |records| Ok(records.exchange(text(&exchange.code)))).await
     }
 
     async fn refresh(
@@ -324,13 +323,16 @@ mod tests {
                 destinations: Vec::new(),
                 redirect_uri: String::new(),
                 config: "{}".to_owned(),
+                base_url: None,
             };
             Self(RotatingAuthorizationServer::new(reuse), provider)
         }
 
         async fn connect(&self) -> String {
-            let (code, none) = (Secret::from_text("alice#0"), ClientCredentials { secret: None, user: None });
-            let response = self.0.exchange(&self.1, &none, &code, &code).await.unwrap();
+            let none = ClientCredentials { secret: None, user: None };
+            let secret = Secret::from_text;
+            let exchange = CodeExchange { code: secret("alice#0"), verifier: secret("verifier"), parameters: Vec::new() };
+            let response = self.0.exchange(&self.1, &none, &exchange).await.unwrap();
             text(&response.refresh_token.unwrap())
         }
 

@@ -92,7 +92,7 @@ async fn r80_events_that_the_database_refuses_are_bounded_counted_and_recorded_l
         connector: fixtures::connector_key("default", "drive"),
         user: fixtures::user("u_alice"),
         connection: None,
-        destination: fixtures::origin(app.provider.base_url()),
+        destination: Some(fixtures::origin(app.provider.base_url())),
     };
     for _ in 0..ISSUED {
         connections.access_token(&request).await.expect("tokens are issued without a trail, which is the default");

@@ -60,6 +60,8 @@ fn token_response(id_token: Option<&str>) -> TokenResponse {
         refresh_lifetime: Lifetime::Unknown,
         scopes: None,
         id_token: id_token.map(Secret::from_text),
+        account: None,
+        api_base: None,
         anomalies: Vec::new(),
     }
 }
@@ -368,7 +370,7 @@ async fn r35_userinfo_supplies_claims_missing_in_the_id_token() {
         test.transport.respond(200, body);
         let account = Some(Account { subject: "sub-1".to_owned(), label: "sub-1".to_owned() });
         let anomalies = vec![Anomaly::new("userinfo", AnomalyKind::OtherSubject)];
-        let expected = Identified { account, anomalies, failure: None };
+        let expected = Identified { account, anomalies, ..Identified::default() };
         assert_eq!(identified_with(&test, &provider, Some(&bare)).await, Ok(expected), "another subject: {body}");
     }
 }

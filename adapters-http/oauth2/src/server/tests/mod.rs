@@ -1,7 +1,6 @@
 //! Requests and responses over a scripted transport.
 
 mod authorization;
-mod exchanges;
 mod identity;
 mod metadata;
 mod revocation;

@@ -7,7 +7,7 @@ use grantry_domain::provider::Scopes;
 use grantry_domain::secret::Secret;
 
 use super::{BY_HAND, by_hand};
-use crate::fake_transport::{REDIRECT_URI, TestServer, client, text};
+use crate::fake_transport::{REDIRECT_URI, TestServer, client, code_exchange, text};
 use crate::{EgressPolicy, ProfileOptions, TransportError};
 
 const RESPONSE: &str = r#"{"access_token":"at-1","token_type":"Bearer","refresh_token":"rt-2","expires_in":60}"#;
@@ -21,7 +21,7 @@ async fn r07_the_code_is_exchanged_with_the_same_redirect_uri() {
     let test = TestServer::new();
     let provider = test.provider(".oauth2", BY_HAND).await;
     test.transport.respond(200, RESPONSE);
-    let response = test.server.exchange(&provider, &client(), &secret("c/1"), &secret("verifier")).await.ok().unwrap();
+    let response = test.server.exchange(&provider, &client(), &code_exchange("c/1", "verifier")).await.ok().unwrap();
     assert_eq!(text(&response.access_token), "at-1");
     let sent = test.transport.last();
     assert_eq!((sent.method.as_str(), sent.url.as_str()), ("POST", "https://as.example/token"));
@@ -64,7 +64,7 @@ async fn r71_every_request_for_a_user_counts_for_its_share() {
     let provider = test.provider(".oauth2", BY_HAND).await;
     let (server, client) = (&test.server, client());
     test.transport.respond(200, RESPONSE).respond(200, RESPONSE).respond(200, "{}").respond(200, "").respond(200, RESPONSE);
-    let tokens = server.exchange(&provider, &client, &secret("c"), &secret("v")).await.ok().unwrap();
+    let tokens = server.exchange(&provider, &client, &code_exchange("c", "v")).await.ok().unwrap();
     assert!(server.refresh(&provider, &client, &secret("rt-1"), &Scopes::default()).await.is_ok());
     assert!(server.identify(&provider, &client, &tokens, None).await.is_ok());
     assert!(server.revoke(&provider, &client, &secret("rt-1"), TokenKind::Refresh).await.is_ok());
@@ -99,7 +99,7 @@ async fn r13_a_refresh_requests_no_scope_or_exactly_the_granted_ones() {
 
     let repeating = TestServer::with(
         EgressPolicy::new(&["*"], &[]).unwrap(),
-        profile("[wire.refresh]\nsend_scope = true\nsend_redirect_uri = true"),
+        profile("[wire.refresh]\ntokens = \"kept\"\nsend_scope = true\nsend_redirect_uri = true"),
     );
     let provider = repeating.provider(".test", "{}").await;
     repeating.transport.respond(200, RESPONSE);
@@ -116,6 +116,9 @@ fn profile(rules: &str) -> ProfileOptions {
         title = "Test"
         verified_on = "2026-01-31"
         source = "https://docs.example/"
+        [setup]
+        console_url = "https://console.example/"
+        steps = ["Enter {{redirect_uri}}."]
         [endpoints]
         authorization = "https://as.example/authorize"
         token = "https://as.example/token"
@@ -130,12 +133,12 @@ fn profile(rules: &str) -> ProfileOptions {
 
 #[tokio::test]
 async fn a_renamed_client_id_and_a_dropped_response_type_are_data() {
-    let rules = "[wire.authorize]\nclient_id_parameter = \"client_key\"\ndrop_response_type = true";
+    let rules = "[wire.authorize]\nclient_id_parameter = \"client_key\"\ndrop_response_type = true\n[wire.refresh]\ntokens = \"kept\"";
     let test = TestServer::with(EgressPolicy::new(&["*"], &[]).unwrap(), profile(rules));
     let mut provider = test.provider(".test", "{}").await;
     provider.authentication = grantry_domain::provider::ClientAuthentication::Post;
     test.transport.respond(200, RESPONSE);
-    assert!(test.server.exchange(&provider, &client(), &secret("c"), &secret("v")).await.is_ok());
+    assert!(test.server.exchange(&provider, &client(), &code_exchange("c", "v")).await.is_ok());
     let sent = test.transport.last();
     assert_eq!(sent.param("client_key").as_deref(), Some("client-1"));
     assert!(sent.param("client_id").is_none());
@@ -167,7 +170,7 @@ async fn r15_resources_are_sent_in_token_requests() {
     let test = TestServer::new();
     let provider = test.provider(".oauth2", &by_hand(r#""resource":"https://api.example/""#)).await;
     test.transport.respond(200, RESPONSE).respond(200, RESPONSE).respond(200, RESPONSE);
-    assert!(test.server.exchange(&provider, &client(), &secret("c"), &secret("v")).await.is_ok());
+    assert!(test.server.exchange(&provider, &client(), &code_exchange("c", "v")).await.is_ok());
     assert!(test.server.refresh(&provider, &client(), &secret("rt-1"), &Scopes::default()).await.is_ok());
     assert!(test.server.client_credentials(&provider, &client(), &Scopes::default()).await.is_ok());
     assert!(test.transport.sent().iter().all(|sent| sent.param("resource").as_deref() == Some("https://api.example/")));
@@ -207,9 +210,9 @@ async fn lesson_25_endpoints_that_are_no_longer_allowed_are_not_called() {
     let provider = wide.provider(".oauth2", BY_HAND).await;
     let narrow = TestServer::with(EgressPolicy::new(&["api.example"], &[]).unwrap(), ProfileOptions::default());
     let server = &narrow.server;
-    let (code, verifier, token) = (secret("c"), secret("v"), secret("t"));
+    let (code, token) = (code_exchange("c", "v"), secret("t"));
     assert_eq!(
-        server.exchange(&provider, &client(), &code, &verifier).await.err().map(|error| error.kind),
+        server.exchange(&provider, &client(), &code).await.err().map(|error| error.kind),
         Some(ProviderErrorKind::NotAllowed)
     );
     assert_eq!(
@@ -245,7 +248,7 @@ async fn lesson_25_a_single_endpoint_outside_the_policy_is_not_called() {
 async fn github_responses_are_read_by_the_rules_of_its_profile() {
     let test = TestServer::new();
     let provider = test.provider(".github", r#"{"scope":"repo read:user"}"#).await;
-    let exchange = || async { test.server.exchange(&provider, &client(), &secret("c"), &secret("v")).await };
+    let exchange = || async { test.server.exchange(&provider, &client(), &code_exchange("c", "v")).await };
     test.transport.respond_with(
         200,
         &[("content-type", "application/x-www-form-urlencoded; charset=utf-8")],

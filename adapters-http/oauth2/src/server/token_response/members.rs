@@ -1,5 +1,7 @@
 //! The members of a token response.
 
+use std::time::Duration;
+
 use grantry_domain::ports::{Anomalies, Anomaly, AnomalyKind, Lifetime, MemberName, ProviderError};
 use grantry_domain::provider::Scopes;
 use grantry_domain::secret::Secret;
@@ -7,12 +9,14 @@ use grantry_domain::secret::Secret;
 use super::lifetime::{self, MAX_LIFETIME, Seconds};
 use super::malformed;
 use crate::codec::{Object, Text, Value};
-use crate::profile::rules::{Absent, LifetimeRules, ScopeRules};
+use crate::profile::rules::{Absent, LifetimeRules, ScopeRules, TokenRules};
 
 /// Maximum length of an access token and of a refresh token in bytes.
 pub(super) const MAX_TOKEN: usize = 24 * 1024;
 /// Maximum length of an ID token in bytes.
 pub(super) const MAX_ID_TOKEN: usize = 1024 * 1024;
+/// The type of a token that no proof accompanies (RFC 6750).
+const BEARER: &str = "Bearer";
 /// Maximum length of the granted scopes in bytes.
 const MAX_SCOPES: usize = 8 * 1024;
 
@@ -59,7 +63,7 @@ impl<'m, 'a> Members<'m, 'a> {
     }
 
     /// The type (RFC 6749 §7.1, RFC 9449 §5), in the provider's spelling.
-    pub(super) fn token_type(&mut self, optional: bool) -> Result<String, ProviderError> {
+    pub(super) fn token_type(&mut self, rules: &TokenRules) -> Result<String, ProviderError> {
         let kind = match self.once("token_type")? {
             None | Some(Value::Null) => String::new(),
             Some(Value::Text(text)) => text.decode().trim().to_owned(),
@@ -74,9 +78,12 @@ impl<'m, 'a> Members<'m, 'a> {
             self.found("token_type", AnomalyKind::Unsupported);
             return Ok(kind);
         }
-        if kind.is_empty() && optional {
+        if rules.token_type_ignored {
+            return Ok(BEARER.to_owned());
+        }
+        if kind.is_empty() && rules.token_type_optional {
             self.found("token_type", AnomalyKind::Missing);
-            return Ok("Bearer".to_owned());
+            return Ok(BEARER.to_owned());
         }
         Err(malformed(if kind.is_empty() { "token_type is missing" } else { "token_type is neither Bearer nor DPoP" }))
     }
@@ -127,14 +134,14 @@ impl<'m, 'a> Members<'m, 'a> {
         None
     }
 
-    /// A lifetime, from the first member that can be read.
-    pub(super) fn lifetime(&mut self, rules: &LifetimeRules) -> Lifetime {
-        let assumed = rules.assumed().map(|assumed| Lifetime::For(assumed.min(MAX_LIFETIME)));
+    /// A lifetime, from the first member that can be read, or else the assumed one. `now` is in seconds since the Unix epoch.
+    pub(super) fn lifetime(&mut self, rules: &LifetimeRules, assumed: Option<Duration>, now: u64) -> Lifetime {
+        let assumed = assumed.map(|assumed| Lifetime::For(assumed.min(MAX_LIFETIME)));
         let mut is_present = false;
         for name in &rules.fields {
             let Some((_, value)) = self.set.0.iter().find(|(key, _)| key == name) else { continue };
             is_present |= !matches!(value, Value::Null);
-            match lifetime::read(value) {
+            match lifetime::read(value, rules.unit, now) {
                 Ok((seconds, kind)) => {
                     if let Some(kind) = kind {
                         self.found(name, kind);

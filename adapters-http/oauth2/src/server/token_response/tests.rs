@@ -9,7 +9,7 @@ use grantry_domain::ports::Lifetime;
 use super::lifetime::MAX_LIFETIME;
 use super::members::{MAX_ID_TOKEN, MAX_TOKEN};
 use super::*;
-use crate::fake_transport::{response, text};
+use crate::fake_transport::{NOW, response, text};
 use crate::profile::rules::Absent;
 
 const MALFORMED: ProviderErrorKind = ProviderErrorKind::Malformed;
@@ -22,6 +22,17 @@ fn read_with(
 ) -> Result<TokenResponse, ProviderErrorKind> {
     let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
     decode(wire, &response(status, &headers, body.as_bytes().to_vec())).map_err(|error| error.kind)
+}
+
+/// Decodes a response to a code exchange.
+fn decode(wire: &Wire, response: &HttpResponse) -> Result<TokenResponse, ProviderError> {
+    decode_call(wire, CallKind::Exchange(&[]), response)
+}
+
+fn decode_call(wire: &Wire, kind: CallKind<'_>, response: &HttpResponse) -> Result<TokenResponse, ProviderError> {
+    let policy = EgressPolicy::new(&["*"], &[]).unwrap();
+    let now = Timestamp::from_millis(NOW * 1000);
+    Received { wire, api: None, policy: &policy, kind, response, now }.decode()
 }
 
 fn standard(body: &str) -> Result<TokenResponse, ProviderErrorKind> {

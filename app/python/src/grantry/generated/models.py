@@ -67,6 +67,10 @@ class AccessToken:
 
     access_token: str = field(repr=False)
     """The token."""
+    base_url: str
+    """The base URL of the API: that of the user's account, if the provider names one, or else that of the
+    connector.
+    """
     token_type: str
     """`Bearer`, as the provider spells it."""
     expires_at: datetime | None = None
@@ -78,6 +82,7 @@ class AccessToken:
         members = read.members(value)
         return cls(
             access_token=read.required(members, "access_token", read.text),
+            base_url=read.required(members, "base_url", read.text),
             token_type=read.required(members, "token_type", read.text),
             expires_at=read.optional(members, "expires_at", read.timestamp),
         )
@@ -87,19 +92,21 @@ class AccessToken:
 class AccessTokenBody:
     """The user, and where the token will be sent."""
 
-    destination: str
-    """URL or origin of the API. It must be among those the user consented to."""
     user: str
     """Id of the user."""
     connection: str | None = None
     """Name of the connection. Default: the only one, or the user's default."""
+    destination: str | None = None
+    """URL or origin that the token will be sent to. It must be among those the user consented to. Default:
+    the base URL of the API, which the response contains.
+    """
 
     def to_json(self) -> dict[str, Any]:
         """The JSON of the API, without members that are None."""
         members: dict[str, Any] = {
-            "destination": self.destination,
             "user": self.user,
             "connection": self.connection,
+            "destination": self.destination,
         }
         return {name: value for name, value in members.items() if value is not None}
 

@@ -6,6 +6,8 @@ export interface components {
     AccessToken: {
       /** The token. */
       access_token: string;
+      /** The base URL of the API: that of the user's account, if the provider names one, or else that of the connector. */
+      base_url: string;
       /** When it expires; null if it does not. */
       expires_at?: string | null;
       /** `Bearer`, as the provider spells it. */
@@ -15,8 +17,11 @@ export interface components {
     AccessTokenBody: {
       /** Name of the connection. Default: the only one, or the user's default. */
       connection?: string | null;
-      /** URL or origin of the API. It must be among those the user consented to. */
-      destination: string;
+      /**
+       * URL or origin that the token will be sent to. It must be among those the user consented to. Default: the base URL of the
+       * API, which the response contains.
+       */
+      destination?: string | null;
       /** Id of the user. */
       user: string;
     };
@@ -194,8 +199,11 @@ export interface components {
       minimum_license_required: string;
       /** Display name. */
       name: string;
+      /** What users and editors should be aware of, in English. */
+      notes?: string[];
       /** The redirect URI to register, if it is known before the connector exists: the shared one. */
       redirect_uri?: string | null;
+      setup?: components["schemas"]["ConnectorTypeSetup"] | null;
       /** Always `spec`. For front ends of an earlier API. */
       source: string;
       /** Always `workflows` only. For front ends of an earlier API. */
@@ -219,6 +227,17 @@ export interface components {
       pattern?: string | null;
       /** Whether the connector cannot be used without it. */
       required: boolean;
+    };
+    /** How a client is registered at the provider. */
+    ConnectorTypeSetup: {
+      /** The name of the provider's logo in the collection simple-icons. */
+      icon?: string | null;
+      /** The page on which clients are registered. */
+      register_url: string;
+      /** The page that lists the scopes. */
+      scopes_url?: string | null;
+      /** What to do there, in order. `{redirect_uri}` stands for the redirect URI of the connector. */
+      steps: string[];
     };
     /** The provider of a flow, and every host that receives something of it. */
     ConsentFacts: {
