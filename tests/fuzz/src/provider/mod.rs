@@ -39,6 +39,10 @@ verified_on = "2026-01-31"
 source = "https://vendor.example/docs"
 issuer = "https://{tenant}.vendor.example"
 
+[setup]
+console_url = "https://console.vendor.example/"
+steps = ["Enter {redirect_uri}."]
+
 [variables.tenant]
 label = "Tenant"
 kind = "label"
@@ -87,6 +91,9 @@ errors = { token_revoked = "invalid_grant", "20064" = "invalid_grant" }
 [wire.token.access_lifetime]
 fields = ["expires_in", "expires"]
 assumed_seconds = 3600
+
+[wire.refresh]
+tokens = "rolling"
 "#;
 
 const BY_HAND: &str = r#"{"authorizationUrl":"https://as.example/authorize","tokenUrl":"https://as.example/token",

@@ -18,7 +18,7 @@ use super::{fixtures, locked};
 /// ```
 /// # use grantry_testkit::doubles::TestProfiles;
 /// let profiles = TestProfiles::default();
-/// profiles.set("moved", |settings| settings.base_url = "https://elsewhere.example".to_owned());
+/// profiles.set("moved", |settings| settings.base_url = Some("https://elsewhere.example".to_owned()));
 /// ```
 #[derive(Default)]
 pub struct TestProfiles(Mutex<Rules>);
