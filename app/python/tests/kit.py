@@ -19,7 +19,12 @@ RESULT = {
     "connector_id": "files",
     "data": {"status": 404, "headers": {"content-type": "text/plain"}, "body": "no"},
 }
-TOKEN = {"access_token": "secret-1", "token_type": "Bearer", "expires_at": "2030-01-01T00:00:00.25Z"}
+TOKEN = {
+    "access_token": "secret-1",
+    "token_type": "Bearer",
+    "expires_at": "2030-01-01T00:00:00.25Z",
+    "base_url": "https://api.example.com",
+}
 
 
 class Scripted:

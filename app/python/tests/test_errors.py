@@ -158,7 +158,7 @@ def contains(value: object, secret: str, seen: set[int]) -> bool:
 
 def test_the_search_finds_a_text_in_a_response() -> None:
     response = httpx.Response(200, json=TOKEN)
-    token = grantry.AccessToken(access_token="secret-1", token_type="Bearer")
+    token = grantry.AccessToken(access_token="secret-1", token_type="Bearer", base_url="https://api.example.com")
     assert names_with({"a": response, "b": [{"c": TOKEN}], "d": token, "e": "other"}, "secret") == ["a", "b", "d"]
 
 

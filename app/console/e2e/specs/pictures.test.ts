@@ -76,6 +76,7 @@ describe.each(["light", "dark"] as const)("every view in %s", (colorScheme) => {
     await here
       .dialog()
       .getByRole("button", { name: /GitHub/ })
+      .first()
       .waitFor();
     await shot("providers");
     await here
