@@ -44,7 +44,8 @@ fn compare(context: &Context, current: &[(String, String)], sheet: &mut Sheet) -
             absent += 1;
             continue;
         };
-        let (before, now): (BTreeSet<_>, BTreeSet<_>) = (before.lines().collect(), text.lines().collect());
+        let (before, now): (BTreeSet<_>, BTreeSet<_>) =
+            (before.lines().flat_map(items).collect(), text.lines().flat_map(items).collect());
         let removed: Vec<_> = before.difference(&now).collect();
         let added = now.difference(&before).count();
         if removed.is_empty() && added == 0 {
@@ -76,4 +77,26 @@ fn compare(context: &Context, current: &[(String, String)], sheet: &mut Sheet) -
         }
     }
     Ok(())
+}
+
+/// The items of a line: a list of re-exports has one for each name, so that a longer list removes nothing.
+fn items(line: &str) -> Vec<String> {
+    match line.split_once("pub use ").and_then(|_| line.strip_suffix('}')?.split_once('{')) {
+        Some((path, names)) => {
+            names.split(',').map(str::trim).filter(|name| !name.is_empty()).map(|name| format!("{path}{name}")).collect()
+        }
+        None => vec![line.to_owned()],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_of_reexports_are_compared_by_name() {
+        assert_eq!(items("crate: pub use a::{ B, C, }"), ["crate: pub use a::B", "crate: pub use a::C"]);
+        assert_eq!(items("crate: pub use a::B"), ["crate: pub use a::B"]);
+        assert_eq!(items("crate: pub fn f() -> [u8; { N }]"), ["crate: pub fn f() -> [u8; { N }]"]);
+    }
 }
