@@ -77,12 +77,23 @@ fn session_cookie(name: &str) -> SecurityScheme {
 fn document() -> utoipa::openapi::OpenApi {
     let mut document = Description::openapi();
     document.merge(routes::global().into_openapi());
-    let in_space = routes::in_space().into_openapi();
+    let mut in_space = routes::in_space().into_openapi();
+    for item in in_space.paths.paths.values_mut() {
+        may_be_empty(item, "disconnect");
+    }
     let prefixed: BTreeMap<String, PathItem> =
         in_space.paths.paths.iter().map(|(path, item)| (format!("/s/{{space}}{path}"), with_space(item.clone()))).collect();
     document.merge(in_space);
     document.paths.paths.extend(prefixed);
     document
+}
+
+/// Describes the body of an operation as optional.
+fn may_be_empty(item: &mut PathItem, operation_id: &str) {
+    let operation = item.post.as_mut().filter(|operation| operation.operation_id.as_deref() == Some(operation_id));
+    if let Some(RefOr::T(body)) = operation.and_then(|operation| operation.request_body.as_mut()) {
+        body.required = Some(Required::False);
+    }
 }
 
 /// The same operations with the prefix of a space.
@@ -129,6 +140,22 @@ mod tests {
             assert_eq!((described(&openapi_of(&cookies)).as_str(), cookies.session()), (expected, expected), "{base}");
         }
         assert_eq!(described(&openapi()), "__Host-grantry_session");
+    }
+
+    #[test]
+    fn requests_are_described_as_they_are_accepted() {
+        let document: serde_json::Value = serde_json::from_str(&openapi()).unwrap();
+        let internal = |action: &str| {
+            let path = format!("/internal/actions/connector/{{id}}/{action}");
+            ["", "/s/{space}"]
+                .map(|space| document["paths"][format!("{space}{path}")]["post"]["requestBody"]["required"].clone())
+        };
+        assert_eq!(internal("_oauth_disconnect"), [false, false]);
+        assert_eq!(internal("_start_oauth_flow"), [true, true]);
+        let params = &document["components"]["schemas"]["ExecuteParams"]["properties"];
+        let scalars = serde_json::json!({"type": ["string", "number", "boolean"]});
+        assert_eq!(params["headers"]["additionalProperties"], scalars);
+        assert_eq!(params["query"]["oneOf"][0]["additionalProperties"]["oneOf"][0], scalars);
     }
 
     #[test]

@@ -165,14 +165,17 @@ def typed(schema: Schema) -> tuple[str, str]:
         return " | ".join(types), "read.anything"
     kind = schema.get("type")
     if isinstance(kind, list):
-        inner, reader = typed({**schema, "type": next(one for one in kind if one != "null")})
-        return f"{inner} | None", reader
+        alternatives = [typed({**schema, "type": one}) for one in kind if one != "null"]
+        names = " | ".join([*(name for name, _ in alternatives), *(["None"] if "null" in kind else [])])
+        return names, alternatives[0][1] if len(alternatives) == 1 else "read.anything"
     if kind is None and "enum" not in schema:
         return "Any", "read.anything"
     if kind == "string":
         return ("datetime", "read.timestamp") if schema.get("format") == "date-time" else ("str", "read.text")
     if kind == "integer":
         return "int", "read.integer"
+    if kind == "number":
+        return "float", "read.anything"
     if kind == "boolean":
         return "bool", "read.boolean"
     if kind == "array":

@@ -22,7 +22,7 @@ fn each_quotation_of_the_guide_is_in_an_example() {
     let examples = files.map(|file| read(&format!("examples/{file}")));
     let guide = read("../docs/embedding.md");
     // Blocks with other marks are compiled as documentation tests.
-    let quotations: Vec<_> = guide.split("```rust,ignore\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
+    let quotations: Vec<_> = guide.split("```rs\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
     assert!(quotations.len() >= 10, "{}", quotations.len());
     for quotation in quotations {
         let quoted = lines(quotation);

@@ -167,13 +167,20 @@ impl From<ConnectionStatus> for Connection {
     }
 }
 
-/// The status of the signed-in user at every connector of the space, by connector id.
+/// A body without members.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NoMembers {}
+
+/// The status of the signed-in user at every connector of the space, by connector id. The body is empty or an object without
+/// members.
 #[utoipa::path(post, path = "/internal/actions/connectors/_me/auth_status", operation_id = "myAuthStatus", tag = "connections",
     responses((status = 200, body = BTreeMap<String, AuthStatus>), Problems))]
 async fn mine(
     State(app): State<App>,
     user: User,
     SpacePath(space): SpacePath,
+    JsonBody(NoMembers {}): JsonBody<NoMembers>,
 ) -> Result<Json<BTreeMap<String, AuthStatus>>, Problem> {
     let statuses = app.api.connections.statuses(&user.actor(), &space).await?;
     let statuses = statuses.into_iter().map(|(connector, status)| (connector.key.id.as_str().to_owned(), status.into()));

@@ -13,7 +13,10 @@ use grantry_domain::usecase::Execution;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
-use utoipa::openapi::schema::{AdditionalProperties, Object, ObjectBuilder, OneOfBuilder, Schema, Type};
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{
+    AdditionalProperties, ArrayBuilder, Object, ObjectBuilder, OneOfBuilder, Schema, SchemaType, Type,
+};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -40,6 +43,13 @@ pub(super) struct ExecuteBody {
     connection: Option<String>,
 }
 
+/// The description of `query`.
+const QUERY: &str = "Query, after that of the path: an object of strings, numbers, booleans and lists of them, whose names may \
+    be repeated; or a string that is already encoded.";
+/// The description of `headers`.
+const HEADERS: &str =
+    "Headers: an object of strings, numbers and booleans. Credentials and headers of the connection are refused.";
+
 /// One request to a connector's API.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -49,14 +59,11 @@ struct ExecuteParams {
     method: String,
     /// Path below the connector's base URL, sent as it is written, with or without a query.
     path: String,
-    /// Query, after that of the path: an object of strings, numbers, booleans and lists of them, whose names may be repeated; or
-    /// a string that is already encoded.
     #[serde(default)]
     #[schema(schema_with = query_schema)]
     query: Option<QueryParams>,
-    /// Headers. Credentials and headers of the connection are refused.
     #[serde(default)]
-    #[schema(value_type = Option<BTreeMap<String, String>>)]
+    #[schema(schema_with = headers_schema)]
     headers: Option<Pairs>,
     /// Body: a string is sent as text, any other value unchanged as JSON, at most 128 levels deep.
     #[schema(value_type = Option<serde_json::Value>)]
@@ -179,12 +186,27 @@ fn body_of(body: &RawValue, headers: &mut Vec<(String, String)>) -> Result<Vec<u
 
 /// An object or a string.
 fn query_schema() -> Schema {
-    let object: Object = ObjectBuilder::new()
-        .schema_type(Type::Object)
-        .additional_properties(Some(AdditionalProperties::FreeForm(true)))
-        .build();
-    let text = ObjectBuilder::new().schema_type(Type::String).build();
-    Schema::OneOf(OneOfBuilder::new().item(object).item(text).build())
+    let list = ArrayBuilder::new().items(scalar_schema()).build();
+    let value = OneOfBuilder::new().item(scalar_schema()).item(list).build();
+    let text = ObjectBuilder::new().schema_type(SchemaType::from_iter([Type::String, Type::Null])).build();
+    let one_of = OneOfBuilder::new().item(object_of(Schema::OneOf(value)).build()).item(text);
+    Schema::OneOf(one_of.description(Some(QUERY)).build())
+}
+
+fn headers_schema() -> Schema {
+    let object = object_of(Schema::Object(scalar_schema())).schema_type(SchemaType::from_iter([Type::Object, Type::Null]));
+    Schema::Object(object.description(Some(HEADERS)).build())
+}
+
+fn object_of(value: Schema) -> ObjectBuilder {
+    let values = AdditionalProperties::RefOr(RefOr::T(value));
+    ObjectBuilder::new().schema_type(Type::Object).additional_properties(Some(values))
+}
+
+/// A string, a number or a boolean.
+fn scalar_schema() -> Object {
+    let types = [Type::String, Type::Number, Type::Boolean];
+    ObjectBuilder::new().schema_type(SchemaType::from_iter(types)).build()
 }
 
 impl From<ApiResponse> for ExecuteData {

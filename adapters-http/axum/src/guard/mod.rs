@@ -59,7 +59,7 @@ async fn guard(State(app): State<App>, mut request: Request, next: Next) -> Resp
     let elapsed = started.elapsed();
     let status = response.status().as_u16();
     app.metrics.record(method, route, status, elapsed);
-    let code = response.extensions().get::<Problem>().map_or("", |problem| problem.code().as_str());
+    let code = reported_code(&response).map_or("", Code::as_str);
     let millis = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
     if status >= 500 {
         tracing::warn!(method, route, status, code, millis, correlation_id = id.0, "request finished");
@@ -68,6 +68,12 @@ async fn guard(State(app): State<App>, mut request: Request, next: Next) -> Resp
     }
 
     finished(response, &id, &app)
+}
+
+/// The code of a problem, as JSON or as a page.
+fn reported_code(response: &Response) -> Option<Code> {
+    let extensions = response.extensions();
+    extensions.get::<Problem>().map(Problem::code).or_else(|| extensions.get::<Code>().copied())
 }
 
 /// Whether a refusal is shown as a page: a browser asked for a page, and was led there by a link or a redirect.
@@ -130,5 +136,19 @@ fn method_name(method: &Method) -> &'static str {
         "OPTIONS" => "OPTIONS",
         "PATCH" => "PATCH",
         _ => "other",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_code_of_a_problem_is_reported_for_json_and_pages() {
+        let mut page = Response::default();
+        assert!(reported_code(&page).is_none());
+        page.extensions_mut().insert(Code::NotFound);
+        assert!(matches!(reported_code(&page), Some(Code::NotFound)));
+        assert!(matches!(reported_code(&Problem::new(Code::Forbidden).into_response()), Some(Code::Forbidden)));
     }
 }

@@ -87,6 +87,8 @@ pub(super) fn user_or_response(
 pub(crate) fn problem_page(app: &App, problem: &Problem, context: &PageContext) -> Response {
     let status = StatusCode::from_u16(problem.code().status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = message_page(app, status, Message::of_code(app, problem.code(), context), context);
+    // For the log line of the request.
+    response.extensions_mut().insert(problem.code());
     if let Some(wait) = problem.retry_after() {
         response.headers_mut().insert(header::RETRY_AFTER, wait);
     }

@@ -111,6 +111,18 @@ async fn malformed_connection_names_are_refused_by_field() {
 }
 
 #[tokio::test]
+async fn the_own_status_takes_a_body_without_members() {
+    const PATH: &str = "/internal/actions/connectors/_me/auth_status";
+    let app = TestApp::with_drive().await;
+    let mut bob = app.signed_in("bob").await;
+    for body in [json!({"space": "marketing"}), json!([1])] {
+        assert_eq!(bob.post(PATH, &body).await.code(), "invalid_request", "{body}");
+    }
+    assert_eq!(bob.post(PATH, &json!({})).await.status, StatusCode::OK);
+    assert_eq!(bob.post_empty(PATH).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
 async fn pages_carry_the_name_of_the_connection() {
     let (app, mut bob) = with_two_connections().await;
     let path = "/api/actions/connector/drive/oauth/start?connection=third";

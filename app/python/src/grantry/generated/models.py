@@ -121,9 +121,14 @@ class ExecuteParams:
     """Path below the connector's base URL, sent as it is written, with or without a query."""
     body: Any = None
     """Body: a string is sent as text, any other value unchanged as JSON, at most 128 levels deep."""
-    headers: Mapping[str, str] | None = None
-    """Headers. Credentials and headers of the connection are refused."""
-    query: Mapping[str, Any] | str | None = None
+    headers: Mapping[str, str | float | bool] | None = None
+    """Headers: an object of strings, numbers and booleans. Credentials and headers of the connection are
+    refused.
+    """
+    query: Mapping[str, str | float | bool | Sequence[str | float | bool]] | str | None = None
+    """Query, after that of the path: an object of strings, numbers, booleans and lists of them, whose
+    names may be repeated; or a string that is already encoded.
+    """
 
     def to_json(self) -> dict[str, Any]:
         """The JSON of the API, without members that are None."""

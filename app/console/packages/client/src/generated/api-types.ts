@@ -309,13 +309,14 @@ export interface components {
     ExecuteParams: {
       /** Body: a string is sent as text, any other value unchanged as JSON, at most 128 levels deep. */
       body?: unknown;
-      /** Headers. Credentials and headers of the connection are refused. */
-      headers?: Record<string, string> | null;
+      /** Headers: an object of strings, numbers and booleans. Credentials and headers of the connection are refused. */
+      headers?: Record<string, string | number | boolean> | null;
       /** HTTP method. */
       method: string;
       /** Path below the connector's base URL, sent as it is written, with or without a query. */
       path: string;
-      query?: Record<string, unknown> | string;
+      /** Query, after that of the path: an object of strings, numbers, booleans and lists of them, whose names may be repeated; or a string that is already encoded. */
+      query?: Record<string, string | number | boolean | (string | number | boolean)[]> | string | null;
     };
     /** The response of the API. */
     ExecuteResult: {
