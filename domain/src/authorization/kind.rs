@@ -5,15 +5,15 @@ use crate::named::named;
 named!(
     /// The kind of a state.
     StateKind {
-        /// See [`State::Initiated`].
+        /// See [`State::Initiated`](crate::authorization::State::Initiated).
         Initiated = "initiated",
-        /// See [`State::AwaitingCallback`].
+        /// See [`State::AwaitingCallback`](crate::authorization::State::AwaitingCallback).
         AwaitingCallback = "awaiting_callback",
-        /// See [`State::Authorized`].
+        /// See [`State::Authorized`](crate::authorization::State::Authorized).
         Authorized = "authorized",
-        /// See [`State::Expired`].
+        /// See [`State::Expired`](crate::authorization::State::Expired).
         Expired = "expired",
-        /// See [`State::Revoked`].
+        /// See [`State::Revoked`](crate::authorization::State::Revoked).
         Revoked = "revoked",
     }
 );
