@@ -26,6 +26,7 @@ mod invariants;
 mod mocks;
 mod parts;
 mod refresh;
+mod relay;
 mod scopes;
 mod shared;
 mod start;

@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use thiserror::Error;
 
 use crate::identity::UserId;
+use crate::ports::streamed::{StreamedRequest, StreamedResponse};
 use crate::provider::Origin;
 use crate::secret::Secret;
 
@@ -75,6 +76,12 @@ pub trait ResourceServer: Send + Sync {
 
     /// Sends a request with the bearer token (RFC 6750 §2.1). No redirects, no retries. A refused request is not sent.
     async fn send(&self, request: &ApiRequest, token: &Secret) -> Result<ApiResponse, ApiError>;
+
+    /// The same with bodies that are passed on while they arrive: returns as soon as the head of the response is there. Bodies
+    /// have no limit, and the request ends with an error only if no byte arrives in either direction for a while. `Location` is
+    /// an absolute URL, so that it leads to the API and not to a path of the caller's origin. Dropping the response cancels the
+    /// request.
+    async fn open(&self, request: StreamedRequest, token: &Secret) -> Result<StreamedResponse, ApiError>;
 }
 
 /// A request that may not be sent. Names the field.

@@ -6,8 +6,10 @@ use thiserror::Error;
 
 use crate::authorization::Reason;
 use crate::connector::ConnectorKey;
+use crate::encoding::sha256;
 use crate::identity::{Actor, ConnectionName, Role, UserId};
 use crate::ports::{ApiError, ApiQuery, ApiRequest, ApiResponse, ConnectorStore, ResourceServer};
+use crate::secret::Secret;
 use crate::usecase::access::{Access, AccessError};
 use crate::usecase::access_token::AccessTokens;
 use crate::usecase::settings::ConnectorSettings;
@@ -69,46 +71,76 @@ pub(crate) struct Executor {
     pub(super) tokens: Arc<AccessTokens>,
 }
 
+/// A call of an API whose token is not issued yet.
+pub(super) struct Call<'a> {
+    pub(super) actor: Actor,
+    pub(super) connector: ConnectorKey,
+    pub(super) user: UserId,
+    pub(super) connection: Option<ConnectionName>,
+    pub(super) path: &'a str,
+    pub(super) query: &'a ApiQuery,
+}
+
+/// A call with its token.
+pub(super) struct AuthorizedCall {
+    pub(super) url: String,
+    pub(super) token: Secret,
+    request: AccessTokenRequest,
+    connection: Option<ConnectionName>,
+}
+
+impl AuthorizedCall {
+    /// The API rejected two tokens in a row, so the user must consent again.
+    pub(super) fn rejected_again(self) -> ExecuteError {
+        let connection = self.request.connection.unwrap_or_default();
+        TokenError::AuthorizationRequired { reason: Reason::TokenRejected, connection }.into()
+    }
+}
+
 impl Executor {
     /// Sends one request with the user's token, to the origins consented to only. A 401 forces at most one refresh and one
     /// retry with the new token; a second 401 is final.
     pub(super) async fn execute(&self, execution: Execution) -> Result<ApiResponse, ExecuteError> {
-        let space = &execution.connector.space;
-        self.access.authorize(&execution.user, space, Role::Viewer).await.map_err(TokenError::from)?;
-        let found = self.connectors.get(&execution.connector).await.map_err(TokenError::from)?;
-        let connector = found.ok_or(TokenError::Access(AccessError::NotFound))?;
-        let settings = self.tokens.usable_settings(&connector, self.settings.of(&connector))?;
-        let Execution { method, path, query, headers, body, .. } = execution;
-        let join = |base_url: &str| self.resource.join(base_url, &path, &query).map_err(ApiError::Refused);
-        // A request that is refused in any case needs no token. The base URL of a grant is known with its token only.
-        let joined = settings.provider.base_url.as_deref().map(join).transpose()?;
-        let (url, destination) = joined.unzip();
-        let request = AccessTokenRequest {
-            actor: execution.actor,
-            connector: execution.connector,
-            user: execution.user,
-            connection: execution.connection,
-            destination,
-        };
-        let first = self.tokens.issue(&request, None).await?;
-        let url = match url {
-            Some(url) => url,
-            None => join(&first.base_url)?.0,
-        };
-        let api_request = ApiRequest { method, url, headers, body, user: request.user.clone() };
+        let Execution { actor, connector, user, connection, method, path, query, headers, body } = execution;
+        let call = Call { actor, connector, user: user.clone(), connection, path: &path, query: &query };
+        let first = self.authorize(call).await?;
+        let api_request = ApiRequest { method, url: first.url.clone(), headers, body, user };
         let response = self.resource.send(&api_request, &first.token).await?;
         if response.status != 401 {
             return Ok(response);
         }
-        let rejected = first.sha256();
-        // The retry uses the same connection, also if the user's default changes in between.
-        let request = AccessTokenRequest { connection: first.connection.or(request.connection), ..request };
-        let second = self.tokens.issue(&request, Some(rejected)).await?;
+        let second = self.replace_token(first).await?;
         let response = self.resource.send(&api_request, &second.token).await?;
-        if response.status == 401 {
-            let connection = request.connection.unwrap_or_default();
-            return Err(TokenError::AuthorizationRequired { reason: Reason::TokenRejected, connection }.into());
-        }
-        Ok(response)
+        if response.status == 401 { Err(second.rejected_again()) } else { Ok(response) }
+    }
+
+    /// Checks access and destination, and issues the token.
+    pub(super) async fn authorize(&self, call: Call<'_>) -> Result<AuthorizedCall, ExecuteError> {
+        let space = &call.connector.space;
+        self.access.authorize(&call.user, space, Role::Viewer).await.map_err(TokenError::from)?;
+        let found = self.connectors.get(&call.connector).await.map_err(TokenError::from)?;
+        let connector = found.ok_or(TokenError::Access(AccessError::NotFound))?;
+        let settings = self.tokens.usable_settings(&connector, self.settings.of(&connector))?;
+        let Call { actor, connector, user, connection, path, query } = call;
+        let join = |base_url: &str| self.resource.join(base_url, path, query).map_err(ApiError::Refused);
+        // A request that is refused in any case needs no token. The base URL of a grant is known with its token only.
+        let joined = settings.provider.base_url.as_deref().map(join).transpose()?;
+        let (url, destination) = joined.unzip();
+        let request = AccessTokenRequest { actor, connector, user, connection, destination };
+        let issued = self.tokens.issue(&request, None).await?;
+        let url = match url {
+            Some(url) => url,
+            None => join(&issued.base_url)?.0,
+        };
+        Ok(AuthorizedCall { url, token: issued.token, request, connection: issued.connection })
+    }
+
+    /// The same call with another token than the rejected one.
+    pub(super) async fn replace_token(&self, call: AuthorizedCall) -> Result<AuthorizedCall, ExecuteError> {
+        let AuthorizedCall { url, token, request, connection } = call;
+        // The retry uses the same connection, also if the user's default changes in between.
+        let request = AccessTokenRequest { connection: connection.or(request.connection), ..request };
+        let issued = self.tokens.issue(&request, Some(sha256(token.expose()))).await?;
+        Ok(AuthorizedCall { url, token: issued.token, request, connection: issued.connection })
     }
 }

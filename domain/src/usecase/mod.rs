@@ -27,6 +27,8 @@ mod login_hint;
 mod open_connections;
 mod policy;
 mod refresh;
+mod relay;
+mod repeatable_body;
 mod requests;
 mod revocation;
 mod sealer;
@@ -72,6 +74,7 @@ pub use execute::{ExecuteError, Execution};
 pub use housekeeping::{HousekeepingError, Progress, Reconciled};
 pub use launch::LaunchError;
 pub use policy::{InvalidPolicy, OnAuditFailure, Policy, PolicyBounds};
+pub use relay::Relay;
 pub use revocation::RevocationRound;
 pub use settings::{AuthenticSettings, ConnectorTampered, UnusableConnector};
 pub use start::{StartError, StartRequest, Started};
@@ -85,8 +88,8 @@ use crate::connector::{Connector, ConnectorId, ConnectorKey};
 use crate::identity::{Actor, ConnectionName, SpaceId, UserId};
 use crate::ports::{
     ApiResponse, AuditEvent, AuditKind, AuthorizationServer, Clock, Directory, EventSink, FailureLog, ProviderProfiles,
-    RateLimiter, ResourceServer, RowAuthenticator, SecureRandom, Spawner, StoreError, StorePorts, SweepReport,
-    TerminationReport, TokenVault, Urls, VaultError,
+    RateLimiter, ResourceServer, RowAuthenticator, SecureRandom, Spawner, StoreError, StorePorts, StreamedResponse,
+    SweepReport, TerminationReport, TokenVault, Urls, VaultError,
 };
 use crate::secret::Secret;
 
@@ -274,6 +277,12 @@ impl Connections {
     /// Sends one request to a connector's API with the user's token. A 401 forces at most one refresh and one retry.
     pub async fn execute(&self, execution: Execution) -> Result<ApiResponse, ExecuteError> {
         self.executor.execute(execution).await
+    }
+
+    /// Relays one request to a connector's API with the user's token, with bodies that are passed on while they arrive. A 401
+    /// forces at most one refresh, and one retry if the body can be repeated.
+    pub async fn relay(&self, relay: Relay) -> Result<StreamedResponse, ExecuteError> {
+        self.executor.relay(relay).await
     }
 
     /// A flow of the user. `space` is `None` where the caller names none.

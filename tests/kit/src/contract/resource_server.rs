@@ -294,6 +294,7 @@ mod tests {
     use std::future::{Ready, ready};
 
     use async_trait::async_trait;
+    use grantry_domain::ports::{StreamedRequest, StreamedResponse};
     use grantry_domain::provider::Origin;
 
     use super::*;
@@ -384,6 +385,10 @@ mod tests {
                 response.headers.push(("set-cookie".to_owned(), b"a=b".to_vec()));
             }
             Ok(response)
+        }
+
+        async fn open(&self, request: StreamedRequest, token: &Secret) -> Result<StreamedResponse, ApiError> {
+            self.0.open(request, token).await
         }
     }
 

@@ -4,8 +4,11 @@ use std::collections::{HashSet, VecDeque};
 use std::sync::Mutex;
 
 use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::stream::{self, StreamExt as _};
 use grantry_domain::ports::{
     ApiError, ApiQuery, ApiRequest, ApiRequestRefused, ApiResponse, HOP_BY_HOP_FIELDS, RESERVED_FIELDS, ResourceServer,
+    StreamedBody, StreamedRequest, StreamedResponse,
 };
 use grantry_domain::provider::Origin;
 use grantry_domain::secret::Secret;
@@ -41,6 +44,8 @@ struct Script {
     rejected: HashSet<String>,
     rejects_all: bool,
     gate: Option<Gate>,
+    /// How many bytes of a streamed body are read before the response. `None` for all.
+    read_ahead: Option<usize>,
     requests: Vec<SentRequest>,
 }
 
@@ -72,7 +77,13 @@ impl ScriptedResourceServer {
         gate
     }
 
-    /// All requests so far, in order.
+    /// Responds to further streamed requests as soon as this many bytes of their bodies have arrived. Without this, it responds
+    /// after the whole body.
+    pub fn respond_after(&self, bytes: usize) {
+        locked(&self.0).read_ahead = Some(bytes);
+    }
+
+    /// All requests so far, in order. The body of a streamed one is the part that was read before the response.
     pub fn requests(&self) -> Vec<SentRequest> {
         locked(&self.0).requests.clone()
     }
@@ -162,6 +173,40 @@ impl ResourceServer for ScriptedResourceServer {
     }
 
     async fn send(&self, request: &ApiRequest, token: &Secret) -> Result<ApiResponse, ApiError> {
+        self.respond_to(request, token).await
+    }
+
+    async fn open(&self, request: StreamedRequest, token: &Secret) -> Result<StreamedResponse, ApiError> {
+        let text = |(name, value): (String, Vec<u8>)| (name, String::from_utf8_lossy(&value).into_owned());
+        let headers = request.headers.into_iter().map(text).collect();
+        let mut whole = ApiRequest { method: request.method, url: request.url, headers, body: None, user: request.user };
+        check(&whole)?;
+        let mut rest = request.body;
+        if let Some(body) = &mut rest {
+            let enough = locked(&self.0).read_ahead.unwrap_or(usize::MAX);
+            whole.body = Some(read(body, enough).await?);
+        }
+        let ApiResponse { status, headers, body } = self.respond_to(&whole, token).await?;
+        let length = Some(body.len() as u64);
+        // The rest of the body of the request can be read for as long as the response is.
+        let parts = stream::once(async move { Ok(Bytes::from(body)) }).inspect(move |_| drop(rest.take())).boxed();
+        Ok(StreamedResponse { status, headers, body: StreamedBody { length, parts } })
+    }
+}
+
+/// Reads parts of a body until there are enough bytes.
+async fn read(body: &mut StreamedBody, enough: usize) -> Result<Vec<u8>, ApiError> {
+    let mut bytes = Vec::new();
+    while bytes.len() < enough
+        && let Some(part) = body.parts.next().await
+    {
+        bytes.extend_from_slice(&part.map_err(|_| ApiError::Unreachable)?);
+    }
+    Ok(bytes)
+}
+
+impl ScriptedResourceServer {
+    async fn respond_to(&self, request: &ApiRequest, token: &Secret) -> Result<ApiResponse, ApiError> {
         check(request)?;
         let token = String::from_utf8_lossy(token.expose()).into_owned();
         let gate = {
