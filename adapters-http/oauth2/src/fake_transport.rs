@@ -5,9 +5,11 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use grantry_domain::connector::{ConnectorConfig, ProfileId};
 use grantry_domain::identity::UserId;
-use grantry_domain::ports::{ClientCredentials, Clock, CodeExchange, ProviderProfiles as _};
+use grantry_domain::ports::{ClientCredentials, Clock, CodeExchange, ProviderProfiles as _, StreamedBody};
 use grantry_domain::provider::ProviderSnapshot;
 use grantry_domain::secret::Secret;
 use grantry_domain::time::Timestamp;
@@ -15,7 +17,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use zeroize::Zeroizing;
 
 use crate::{
-    EgressPolicy, HttpRequest, HttpResponse, HttpTransport, Oauth2Server, ProfileOptions, Profiles, TransportError,
+    EgressPolicy, HttpRequest, HttpResponse, HttpTransport, Oauth2Server, ProfileOptions, Profiles, StreamRequest,
+    StreamResponse, TransportError,
 };
 
 /// The current time in every test, in seconds since the Unix epoch.
@@ -107,6 +110,22 @@ impl HttpTransport for FakeTransport {
             share: request.share,
         });
         self.responses.lock().unwrap().pop_front().expect("no request was expected")
+    }
+
+    /// Reads the whole body, and returns the response as one part.
+    async fn open(&self, request: StreamRequest) -> Result<StreamResponse, TransportError> {
+        let StreamRequest { method, url, headers, authorization, body, share } = request;
+        let body = match body {
+            Some(body) => {
+                let parts: Vec<Bytes> = body.parts.try_collect().await.map_err(|_| TransportError::Cut)?;
+                Some(Secret::new(parts.concat()))
+            }
+            None => None,
+        };
+        let response = self.send(HttpRequest { method, url, headers, authorization, body, max_body: 0, share }).await?;
+        let body = Bytes::copy_from_slice(&response.body);
+        let body = StreamedBody { length: Some(body.len() as u64), parts: stream::iter([Ok(body)]).boxed() };
+        Ok(StreamResponse { status: response.status, headers: response.headers, body })
     }
 }
 

@@ -25,4 +25,4 @@ pub use self::profile::{
     ConnectorType, ConnectorTypeField, ConnectorTypeSetup, InvalidProfile, ProfileOptions, ProfileSummary, Profiles,
 };
 pub use self::server::Oauth2Server;
-pub use self::transport::{HttpRequest, HttpResponse, HttpTransport, TransportError};
+pub use self::transport::{HttpRequest, HttpResponse, HttpTransport, StreamRequest, StreamResponse, TransportError};

@@ -1,6 +1,7 @@
 //! The port through which this crate sends HTTP requests. Another adapter implements it with sockets.
 
 use async_trait::async_trait;
+use grantry_domain::ports::StreamedBody;
 use grantry_domain::secret::Secret;
 use http::{HeaderMap, Method, StatusCode};
 use thiserror::Error;
@@ -36,12 +37,43 @@ pub struct HttpResponse {
     pub body: Zeroizing<Vec<u8>>,
 }
 
+/// A request whose body is still arriving. It does not implement `Debug`, because authorization is a secret.
+pub struct StreamRequest {
+    /// Method.
+    pub method: Method,
+    /// Absolute URL, as in [`HttpRequest`].
+    pub url: String,
+    /// Header fields without secrets. The transport adds the length of the body, if it is known.
+    pub headers: HeaderMap,
+    /// The `Authorization` field, as in [`HttpRequest`].
+    pub authorization: Option<Secret>,
+    /// Body.
+    pub body: Option<StreamedBody>,
+    /// As in [`HttpRequest`]. Requests with streamed bodies have places of their kind, so that long ones leave room for others.
+    pub share: Option<String>,
+}
+
+/// The head of a response, and its body, which is still arriving. Redirects are returned and never followed.
+pub struct StreamResponse {
+    /// Status.
+    pub status: StatusCode,
+    /// Header fields.
+    pub headers: HeaderMap,
+    /// Body, as it was received: it is not decoded. Dropping it cancels the request.
+    pub body: StreamedBody,
+}
+
 /// Sends requests. Implementations never retry, never follow redirects, keep no cookies, limit the time of a request, and apply
 /// the egress policy to the address they connect to.
 #[async_trait]
 pub trait HttpTransport: Send + Sync {
     /// Sends one request and reads the complete response.
     async fn send(&self, request: HttpRequest) -> Result<HttpResponse, TransportError>;
+
+    /// Sends one request whose body is still arriving, and returns as soon as the head of the response is there. Bodies are passed
+    /// on part by part, at the pace of their reader, without a limit of size. The time is limited only between two parts in
+    /// either direction.
+    async fn open(&self, request: StreamRequest) -> Result<StreamResponse, TransportError>;
 }
 
 /// Why there is no response, as far as a caller can act on it.

@@ -10,7 +10,9 @@ mod decoding;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
+mod progress;
 mod resolver;
+mod stream;
 mod tls;
 mod transport;
 

@@ -27,20 +27,49 @@ const BUNDLES: &[&str] = &[
     "/usr/local/share/certs/ca-root-nss.crt",
 ];
 
+/// The protocols that a client offers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Protocols {
+    /// HTTP/2 and HTTP/1.1.
+    Any,
+    /// HTTP/1.1 only.
+    Http1,
+}
+
+impl Protocols {
+    fn names(self) -> Vec<Vec<u8>> {
+        match self {
+            Self::Any => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
+            Self::Http1 => vec![b"http/1.1".to_vec()],
+        }
+    }
+}
+
 /// Sets up TLS with the platform's root certificates.
-pub(crate) fn with_platform_roots(builder: ClientBuilder) -> Result<ClientBuilder, TransportSetupError> {
-    if cfg!(all(unix, not(target_vendor = "apple"))) { with_roots(builder, &roots_from_files()) } else { Ok(builder) }
+pub(crate) fn with_platform_roots(
+    builder: ClientBuilder,
+    protocols: Protocols,
+) -> Result<ClientBuilder, TransportSetupError> {
+    if cfg!(all(unix, not(target_vendor = "apple"))) {
+        with_roots(builder, protocols, &roots_from_files())
+    } else {
+        Ok(builder)
+    }
 }
 
 /// Sets up TLS with these root certificates only.
-pub(crate) fn with_roots(builder: ClientBuilder, roots: &RootCertStore) -> Result<ClientBuilder, TransportSetupError> {
+pub(crate) fn with_roots(
+    builder: ClientBuilder,
+    protocols: Protocols,
+    roots: &RootCertStore,
+) -> Result<ClientBuilder, TransportSetupError> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let mut config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|_| TransportSetupError)?
         .with_root_certificates(roots.clone())
         .with_no_client_auth();
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    config.alpn_protocols = protocols.names();
     Ok(builder.tls_backend_preconfigured(config))
 }
 

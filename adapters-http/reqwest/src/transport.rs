@@ -8,17 +8,18 @@ use std::time::Duration;
 use async_trait::async_trait;
 use grantry_domain::secret::Secret;
 use grantry_provider_oauth2::{
-    AddressScope, AllowedUrl, EgressPolicy, HttpRequest, HttpResponse, HttpTransport, TransportError,
+    AddressScope, AllowedUrl, EgressPolicy, HttpRequest, HttpResponse, HttpTransport, StreamRequest, StreamResponse,
+    TransportError,
 };
 use http::header::{ACCEPT_ENCODING, AUTHORIZATION};
 use http::{HeaderMap, HeaderValue};
-use reqwest::{Client, ClientBuilder, redirect, retry};
+use reqwest::{Client, ClientBuilder, Response, redirect, retry};
 use tokio::time::Instant;
 
 use crate::concurrency_limit::ConcurrencyLimit;
 use crate::resolver::{AddressNotAllowed, FilteringResolver, NameLookup, SHARE, SystemLookup};
-use crate::tls::TransportSetupError;
-use crate::{body, decoding, tls};
+use crate::tls::{Protocols, TransportSetupError};
+use crate::{body, decoding, stream, tls};
 
 /// No compression (RFC 9110 §12.5.3).
 const IDENTITY: HeaderValue = HeaderValue::from_static("identity");
@@ -36,6 +37,10 @@ pub struct Limits {
     pub in_total: usize,
     /// Concurrent requests to one host and port. Those of one share use at most an eighth of them.
     pub per_host: usize,
+    /// Concurrent requests with streamed bodies, besides the others. Those of one share use at most an eighth of them.
+    pub streams: usize,
+    /// Time without a byte in either direction after which a request with streamed bodies is cut off.
+    pub stream_idle: Duration,
     /// Idle connections to one host and port that are kept.
     pub idle_per_host: usize,
     /// How long an idle connection is kept. With zero every request opens a new connection: a request on a reused one
@@ -51,6 +56,8 @@ impl Limits {
         max_headers: 32 * 1024,
         in_total: 64,
         per_host: 16,
+        streams: 8,
+        stream_idle: Duration::from_secs(15),
         idle_per_host: 0,
         keep_alive: Duration::ZERO,
     };
@@ -60,6 +67,8 @@ impl Limits {
         total: Duration::from_mins(1),
         in_total: 128,
         per_host: 64,
+        streams: 128,
+        stream_idle: Duration::from_mins(2),
         idle_per_host: 16,
         keep_alive: Duration::from_secs(20),
         ..Self::OAUTH
@@ -73,7 +82,13 @@ impl Limits {
             usize::try_from(scaled).unwrap_or(most)
         };
         let in_total = part(self.in_total).max(8);
-        Self { in_total, per_host: self.per_host.min(in_total), idle_per_host: part(self.idle_per_host), ..self }
+        Self {
+            in_total,
+            per_host: self.per_host.min(in_total),
+            streams: part(self.streams).max(8),
+            idle_per_host: part(self.idle_per_host),
+            ..self
+        }
     }
 }
 
@@ -82,9 +97,26 @@ pub struct ReqwestTransport {
     policy: EgressPolicy,
     limits: Limits,
     concurrency: ConcurrencyLimit,
+    streams: ConcurrencyLimit,
+    clients: Clients,
+    stream_clients: Clients,
+}
+
+/// One client per address scope.
+struct Clients {
     public: Client,
     listed: Client,
     loopback: Client,
+}
+
+impl Clients {
+    fn of(&self, address_scope: AddressScope) -> &Client {
+        match address_scope {
+            AddressScope::Public => &self.public,
+            AddressScope::Listed => &self.listed,
+            AddressScope::Loopback => &self.loopback,
+        }
+    }
 }
 
 impl ReqwestTransport {
@@ -100,44 +132,45 @@ impl ReqwestTransport {
         policy: EgressPolicy,
         limits: Limits,
         lookup: &Arc<dyn NameLookup>,
-        with_tls: impl Fn(ClientBuilder) -> Result<ClientBuilder, TransportSetupError>,
+        with_tls: impl Fn(ClientBuilder, Protocols) -> Result<ClientBuilder, TransportSetupError>,
     ) -> Result<Self, TransportSetupError> {
-        let client = |address_scope| {
+        let client = |address_scope, protocols| {
             let resolver = FilteringResolver::new(Arc::clone(lookup), address_scope);
-            let builder =
-                with_tls(builder(limits))?.dns_resolver(resolver).https_only(address_scope != AddressScope::Loopback);
+            let builder = with_tls(builder(limits, protocols), protocols)?
+                .dns_resolver(resolver)
+                .https_only(address_scope != AddressScope::Loopback);
             builder.build().map_err(|_| TransportSetupError)
+        };
+        let clients = |protocols| {
+            Ok(Clients {
+                public: client(AddressScope::Public, protocols)?,
+                listed: client(AddressScope::Listed, protocols)?,
+                loopback: client(AddressScope::Loopback, protocols)?,
+            })
         };
         Ok(Self {
             policy,
             limits,
             concurrency: ConcurrencyLimit::new(limits.in_total, limits.per_host),
-            public: client(AddressScope::Public)?,
-            listed: client(AddressScope::Listed)?,
-            loopback: client(AddressScope::Loopback)?,
+            streams: ConcurrencyLimit::new(limits.streams, limits.streams),
+            clients: clients(Protocols::Any)?,
+            // Streams of HTTP/2 share the window of their connection, so that a slow reader would stop the others.
+            stream_clients: clients(Protocols::Http1)?,
         })
     }
 
-    fn client(&self, address_scope: AddressScope) -> &Client {
-        match address_scope {
-            AddressScope::Public => &self.public,
-            AddressScope::Listed => &self.listed,
-            AddressScope::Loopback => &self.loopback,
+    /// The URL, if the policy allows it now.
+    fn allowed(&self, url: &str) -> Result<AllowedUrl, TransportError> {
+        let url = self.policy.check(url).map_err(|_| TransportError::NotAllowed)?;
+        // An address in the URL does not pass the resolver.
+        if url.literal().is_some_and(|address| !url.address_scope().allows(address)) {
+            return Err(TransportError::NotAllowed);
         }
+        Ok(url)
     }
 
-    async fn exchange(&self, url: &AllowedUrl, request: HttpRequest) -> Result<HttpResponse, TransportError> {
-        let mut headers = request.headers;
-        headers.entry(ACCEPT_ENCODING).or_insert(IDENTITY);
-        if let Some(secret) = request.authorization {
-            headers.insert(AUTHORIZATION, sensitive(secret)?);
-        }
-        let mut sending = self.client(url.address_scope()).request(request.method, url.as_url().clone()).headers(headers);
-        if let Some(secret) = request.body {
-            sending = sending.body(body::into_bytes(secret));
-        }
-        let mut response = SHARE.scope(request.share, sending.send()).await.map_err(|error| classify(&error))?;
-
+    /// Checks the head of a response.
+    fn check(&self, url: &AllowedUrl, response: &Response) -> Result<(), TransportError> {
         // Defence in depth: the resolver returned only allowed addresses; this checks the actual peer.
         let peer: Option<IpAddr> = response.remote_addr().map(|address| address.ip());
         if !peer.is_some_and(|address| url.address_scope().allows(address)) {
@@ -146,8 +179,20 @@ impl ReqwestTransport {
         if size(response.headers()) > self.limits.max_headers {
             return Err(TransportError::TooLarge);
         }
-        let read = body::read(&mut response, request.max_body).await?;
         tracing::debug!(host = url.host(), status = response.status().as_u16(), "response received");
+        Ok(())
+    }
+
+    async fn exchange(&self, url: &AllowedUrl, request: HttpRequest) -> Result<HttpResponse, TransportError> {
+        let headers = complete(request.headers, request.authorization)?;
+        let mut sending =
+            self.clients.of(url.address_scope()).request(request.method, url.as_url().clone()).headers(headers);
+        if let Some(secret) = request.body {
+            sending = sending.body(body::into_bytes(secret));
+        }
+        let mut response = SHARE.scope(request.share, sending.send()).await.map_err(|error| classify(&error))?;
+        self.check(url, &response)?;
+        let read = body::read(&mut response, request.max_body).await?;
         let (status, mut headers) = (response.status(), std::mem::take(response.headers_mut()));
         let body = decoding::decode(&mut headers, read, request.max_body)?;
         Ok(HttpResponse { status, headers, body })
@@ -157,11 +202,7 @@ impl ReqwestTransport {
 #[async_trait]
 impl HttpTransport for ReqwestTransport {
     async fn send(&self, request: HttpRequest) -> Result<HttpResponse, TransportError> {
-        let url = self.policy.check(&request.url).map_err(|_| TransportError::NotAllowed)?;
-        // An address in the URL does not pass the resolver.
-        if url.literal().is_some_and(|address| !url.address_scope().allows(address)) {
-            return Err(TransportError::NotAllowed);
-        }
+        let url = self.allowed(&request.url)?;
         // The wait for a permit is bounded like the connection and counts towards the total.
         let deadline = Instant::now() + self.limits.total;
         let target = url.as_url().origin().ascii_serialization();
@@ -171,10 +212,33 @@ impl HttpTransport for ReqwestTransport {
         let exchange = self.exchange(&url, request);
         tokio::time::timeout_at(deadline, exchange).await.unwrap_or(Err(TransportError::Cut))
     }
+
+    async fn open(&self, request: StreamRequest) -> Result<StreamResponse, TransportError> {
+        let url = self.allowed(&request.url)?;
+        let target = url.as_url().origin().ascii_serialization();
+        let permits = self.streams.acquire(&target, request.share.as_deref(), self.limits.connect).await;
+        let permits = permits.ok_or(TransportError::NotSent)?;
+        let headers = complete(request.headers, request.authorization)?;
+        let client = self.stream_clients.of(url.address_scope());
+        let sending = client.request(request.method, url.as_url().clone()).headers(headers);
+        let exchange = stream::Exchange::new(permits, self.limits.stream_idle);
+        let response = exchange.head(sending, request.body, request.share).await?;
+        self.check(&url, &response)?;
+        Ok(exchange.response(response))
+    }
 }
 
-fn builder(limits: Limits) -> ClientBuilder {
-    Client::builder()
+/// Adds the fields of the transport.
+fn complete(mut headers: HeaderMap, authorization: Option<Secret>) -> Result<HeaderMap, TransportError> {
+    headers.entry(ACCEPT_ENCODING).or_insert(IDENTITY);
+    if let Some(secret) = authorization {
+        headers.insert(AUTHORIZATION, sensitive(secret)?);
+    }
+    Ok(headers)
+}
+
+fn builder(limits: Limits, protocols: Protocols) -> ClientBuilder {
+    let builder = Client::builder()
         .no_proxy()
         .redirect(redirect::Policy::none())
         .retry(retry::never())
@@ -182,7 +246,11 @@ fn builder(limits: Limits) -> ClientBuilder {
         .connect_timeout(limits.connect)
         .pool_idle_timeout(limits.keep_alive)
         .pool_max_idle_per_host(limits.idle_per_host)
-        .http2_max_header_list_size(u32::try_from(limits.max_headers).unwrap_or(u32::MAX))
+        .http2_max_header_list_size(u32::try_from(limits.max_headers).unwrap_or(u32::MAX));
+    match protocols {
+        Protocols::Any => builder,
+        Protocols::Http1 => builder.http1_only(),
+    }
 }
 
 /// A header value that is not printed and not put into an HPACK table (RFC 7541 §7.1.3).
@@ -193,7 +261,7 @@ fn sensitive(secret: Secret) -> Result<HeaderValue, TransportError> {
 }
 
 /// Classifies an error of the library. Its text is dropped, because it may contain the URL.
-fn classify(error: &reqwest::Error) -> TransportError {
+pub(crate) fn classify(error: &reqwest::Error) -> TransportError {
     let mut source = error.source();
     while let Some(cause) = source {
         if cause.is::<AddressNotAllowed>() {

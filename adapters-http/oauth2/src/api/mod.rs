@@ -2,19 +2,22 @@
 
 mod headers;
 mod join;
+mod location;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use grantry_domain::ports::{ApiError, ApiQuery, ApiRequest, ApiRequestRefused, ApiResponse, ResourceServer};
+use grantry_domain::ports::{
+    ApiError, ApiQuery, ApiRequest, ApiRequestRefused, ApiResponse, ResourceServer, StreamedRequest, StreamedResponse,
+};
 use grantry_domain::provider::Origin;
 use grantry_domain::secret::Secret;
 use http::header::CONTENT_LENGTH;
-use http::{HeaderValue, Method};
+use http::{HeaderMap, HeaderValue, Method};
 
 use crate::egress::EgressPolicy;
 use crate::server::bearer;
-use crate::transport::{HttpRequest, HttpTransport, TransportError};
+use crate::transport::{HttpRequest, HttpTransport, StreamRequest, StreamResponse, TransportError};
 
 /// The methods of API calls. `CONNECT` and `TRACE` are not API calls.
 const METHODS: [Method; 7] =
@@ -47,18 +50,14 @@ impl ResourceServer for ApiCaller {
     }
 
     async fn send(&self, request: &ApiRequest, token: &Secret) -> Result<ApiResponse, ApiError> {
-        let refused = |field, problem| ApiError::Refused(ApiRequestRefused { field, problem });
-        let method = METHODS
-            .into_iter()
-            .find(|method| method.as_str() == request.method)
-            .ok_or_else(|| refused("params.method", "must be GET, HEAD, POST, PUT, PATCH, DELETE or OPTIONS"))?;
+        let method = method(&request.method)?;
         if request.body.as_ref().is_some_and(|body| body.len() > self.max_body) {
-            return Err(refused("params.body", "is too large"));
+            return Err(ApiRequestRefused { field: "params.body", problem: "is too large" }.into());
         }
-        let mut headers = headers::request_headers(&request.headers)?;
-        // The HTTP client sends no length for an empty body, and some servers refuse such a request (RFC 9110 §8.6).
-        if METHODS_WITH_BODY.contains(&method) && request.body.as_ref().is_none_or(Vec::is_empty) {
-            headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+        let fields = request.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
+        let mut headers = headers::request_headers(fields)?;
+        if request.body.as_ref().is_none_or(Vec::is_empty) {
+            announce_no_body(&method, &mut headers);
         }
         self.policy.check(&request.url).map_err(|_| ApiError::NotAllowed)?;
 
@@ -71,16 +70,51 @@ impl ResourceServer for ApiCaller {
             max_body: self.max_body,
             share: Some(request.user.as_str().to_owned()),
         };
-        let mut response = self.transport.send(request).await.map_err(|error| match error {
-            TransportError::NotAllowed => ApiError::NotAllowed,
-            TransportError::NotSent | TransportError::Cut => ApiError::Unreachable,
-            TransportError::TooLarge => ApiError::TooLarge,
-        })?;
+        let mut response = self.transport.send(request).await.map_err(api_error)?;
         Ok(ApiResponse {
             status: response.status.as_u16(),
             headers: headers::response_headers(&response.headers),
             body: std::mem::take(&mut *response.body),
         })
+    }
+
+    async fn open(&self, request: StreamedRequest, token: &Secret) -> Result<StreamedResponse, ApiError> {
+        let StreamedRequest { method: name, url, headers: fields, body, user } = request;
+        let method = method(&name)?;
+        let fields = fields.iter().map(|(name, value)| (name.as_str(), value.as_slice()));
+        let mut headers = headers::request_headers(fields)?;
+        if body.is_none() {
+            announce_no_body(&method, &mut headers);
+        }
+        self.policy.check(&url).map_err(|_| ApiError::NotAllowed)?;
+        let share = Some(user.as_str().to_owned());
+        let request = StreamRequest { method, url: url.clone(), headers, authorization: Some(bearer(token)), body, share };
+        let StreamResponse { status, headers, body } = self.transport.open(request).await.map_err(api_error)?;
+        let mut headers = headers::response_headers(&headers);
+        location::make_absolute(&mut headers, &url);
+        Ok(StreamedResponse { status: status.as_u16(), headers, body })
+    }
+}
+
+fn method(name: &str) -> Result<Method, ApiRequestRefused> {
+    METHODS.into_iter().find(|method| method.as_str() == name).ok_or(ApiRequestRefused {
+        field: "params.method",
+        problem: "must be GET, HEAD, POST, PUT, PATCH, DELETE or OPTIONS",
+    })
+}
+
+/// The HTTP client sends no length for an empty body, and some servers refuse such a request (RFC 9110 §8.6).
+fn announce_no_body(method: &Method, headers: &mut HeaderMap) {
+    if METHODS_WITH_BODY.contains(method) {
+        headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+    }
+}
+
+fn api_error(error: TransportError) -> ApiError {
+    match error {
+        TransportError::NotAllowed => ApiError::NotAllowed,
+        TransportError::NotSent | TransportError::Cut => ApiError::Unreachable,
+        TransportError::TooLarge => ApiError::TooLarge,
     }
 }
 

@@ -10,7 +10,7 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use zeroize::Zeroizing;
 
 use super::file::Response;
-use crate::transport::{HttpRequest, HttpResponse, HttpTransport, TransportError};
+use crate::transport::{HttpRequest, HttpResponse, HttpTransport, StreamRequest, StreamResponse, TransportError};
 
 /// A request that was sent.
 #[derive(Clone)]
@@ -82,5 +82,10 @@ impl HttpTransport for ScriptedTransport {
             body: request.body.as_ref().map(text).unwrap_or_default(),
         });
         script.responses.pop_front().ok_or(TransportError::NotSent)
+    }
+
+    /// No exchange with an authorization server is streamed.
+    async fn open(&self, _: StreamRequest) -> Result<StreamResponse, TransportError> {
+        Err(TransportError::NotSent)
     }
 }

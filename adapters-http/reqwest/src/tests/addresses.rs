@@ -45,7 +45,8 @@ fn transport(allow: &[String], lookup: &Arc<FakeLookup>, authority: &Authority) 
     let policy = EgressPolicy::new(&any, allow).unwrap();
     let roots = authority.roots();
     let lookup: Arc<dyn NameLookup> = Arc::clone(lookup) as _;
-    ReqwestTransport::build(policy, Limits::OAUTH, &lookup, |builder| tls::with_roots(builder, &roots)).unwrap()
+    ReqwestTransport::build(policy, Limits::OAUTH, &lookup, |builder, protocols| tls::with_roots(builder, protocols, &roots))
+        .unwrap()
 }
 
 #[tokio::test]
@@ -147,7 +148,8 @@ async fn r69_the_peer_of_the_connection_is_checked() {
     let inside = SocketAddr::from(([127, 0, 0, 1], server.port()));
     let lookup: Arc<dyn NameLookup> = FakeLookup::new(&[&["1.1.1.1"]]);
     let policy = EgressPolicy::new(&["*"], &[]).unwrap();
-    let bypassing_the_resolver = |builder| Ok(tls::with_roots(builder, &authority.roots())?.resolve("public.test", inside));
+    let bypassing_the_resolver =
+        |builder, protocols| Ok(tls::with_roots(builder, protocols, &authority.roots())?.resolve("public.test", inside));
     let transport = ReqwestTransport::build(policy, Limits::OAUTH, &lookup, bypassing_the_resolver).unwrap();
     assert_eq!(refused(fetch(&transport, "https://public.test/").await), TransportError::Cut);
 }

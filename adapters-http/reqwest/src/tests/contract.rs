@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use grantry_domain::secret::Secret;
-use grantry_provider_oauth2::{EgressPolicy, HttpRequest, HttpResponse, HttpTransport, TransportError};
+use grantry_provider_oauth2::{
+    EgressPolicy, HttpRequest, HttpResponse, HttpTransport, StreamRequest, StreamResponse, TransportError,
+};
 use grantry_testkit::contract::http_transport::{self as rules, TransportFactory};
 use grantry_testkit::contract::rejects;
 use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, COOKIE, LOCATION, SET_COOKIE};
@@ -146,6 +148,10 @@ impl HttpTransport for Flawed {
             response.headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
         }
         Ok(response)
+    }
+
+    async fn open(&self, request: StreamRequest) -> Result<StreamResponse, TransportError> {
+        self.inner.open(request).await
     }
 }
 

@@ -104,7 +104,7 @@ fn policy(server: &TlsServer) -> EgressPolicy {
 }
 
 async fn outcome(server: &TlsServer, roots: &RootCertStore) -> Result<(), TransportError> {
-    let build = |builder| tls::with_roots(builder, roots);
+    let build = |builder, protocols| tls::with_roots(builder, protocols, roots);
     let lookup: Arc<dyn NameLookup> = Arc::new(SystemLookup::new());
     let transport = ReqwestTransport::build(policy(server), Limits::OAUTH, &lookup, build).unwrap();
     fetch(&transport, &format!("https://localhost:{}/", server.port())).await.map(drop)

@@ -19,7 +19,8 @@ use grantry_domain::provider::{ProviderSettings, ProviderSnapshot};
 use grantry_domain::secret::Secret;
 use grantry_domain::time::Timestamp;
 use grantry_provider_oauth2::{
-    EgressPolicy, HttpRequest, HttpResponse, HttpTransport, Oauth2Server, ProfileOptions, Profiles, TransportError,
+    EgressPolicy, HttpRequest, HttpResponse, HttpTransport, Oauth2Server, ProfileOptions, Profiles, StreamRequest,
+    StreamResponse, TransportError,
 };
 use http::{HeaderMap, StatusCode};
 use zeroize::Zeroizing;
@@ -122,6 +123,11 @@ impl HttpTransport for Canned {
             body: request.body.as_ref().map(bytes).unwrap_or_default(),
         });
         self.responses.lock().unwrap_or_else(PoisonError::into_inner).pop_front().ok_or(TransportError::Cut)
+    }
+
+    /// No target streams.
+    async fn open(&self, _: StreamRequest) -> Result<StreamResponse, TransportError> {
+        Err(TransportError::Cut)
     }
 }
 
