@@ -25,7 +25,7 @@ impl RecordedRequest {
         if !body.is_end_stream() {
             self.record(Phase::Receiving(slow_since));
         }
-        ReceivedBody { body, slow_since, activity: self.activity.clone(), id: self.id }
+        ReceivedBody { body, slow_since, handed_over: None, activity: self.activity.clone(), id: self.id }
     }
 
     /// The response. The request ends with its body.
@@ -35,10 +35,13 @@ impl RecordedRequest {
     }
 }
 
-/// The body of a request. It records since when it arrives too slowly.
+/// The body of a request. It records since when it arrives too slowly. While its handler does not ask for the next part, as when
+/// the API behind a relay reads slowly, the client is not slow.
 pub(super) struct ReceivedBody<B> {
     body: B,
     slow_since: Instant,
+    /// When the handler got the last part.
+    handed_over: Option<Instant>,
     activity: Arc<Activity>,
     id: u64,
 }
@@ -48,13 +51,17 @@ impl<B: HttpBody<Data = Bytes> + Unpin> HttpBody for ReceivedBody<B> {
     type Error = B::Error;
 
     fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        if let Some(handed_over) = self.handed_over.take() {
+            self.slow_since += handed_over.elapsed();
+        }
         let polled = Pin::new(&mut self.body).poll_frame(context);
         if let Poll::Ready(Some(Ok(frame))) = &polled {
-            let bytes = frame.data_ref().map_or(0, |data| u32::try_from(data.len()).unwrap_or(u32::MAX));
-            self.slow_since = (self.slow_since + PER_BYTE * bytes).min(Instant::now());
+            let (now, bytes) =
+                (Instant::now(), frame.data_ref().map_or(0, |data| u32::try_from(data.len()).unwrap_or(u32::MAX)));
+            self.slow_since = (self.slow_since + PER_BYTE * bytes).min(now);
+            self.handed_over = Some(now);
         }
-        let is_over = matches!(polled, Poll::Ready(None | Some(Err(_)))) || self.body.is_end_stream();
-        self.activity.record(self.id, if is_over { Phase::Working } else { Phase::Receiving(self.slow_since) });
+        self.activity.record(self.id, if polled.is_ready() { Phase::Working } else { Phase::Receiving(self.slow_since) });
         polled
     }
 
@@ -100,6 +107,10 @@ impl HttpBody for SentBody {
             return Poll::Ready(Some(Ok(Frame::data(part))));
         }
         let polled = Pin::new(&mut self.body).poll_frame(context);
+        if polled.is_pending() {
+            // The next part is the task of the handler, or of the API behind a relay. The client is not slow.
+            self.request.record(Phase::Working);
+        }
         let Poll::Ready(Some(Ok(frame))) = polled else { return polled };
         match frame.into_data() {
             Ok(data) => {

@@ -52,13 +52,13 @@ impl Executor {
         }
         let body = match kept {
             None => None,
-            Some(kept) => match kept.take_back() {
-                Some(body) => Some(body),
-                None => {
+            Some(kept) => {
+                let Some(body) = kept.take_back() else {
                     self.replace_token(first).await?;
                     return Ok(response);
-                }
-            },
+                };
+                Some(body)
+            }
         };
         // The second attempt takes the place of the first one among the requests of its user.
         drop(response);

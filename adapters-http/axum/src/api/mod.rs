@@ -11,6 +11,8 @@ mod flows;
 pub(crate) mod fuzzing;
 mod grants;
 mod operations;
+pub(crate) mod relay;
+mod relay_fields;
 mod session;
 mod users;
 
@@ -26,6 +28,7 @@ pub(crate) fn in_space() -> OpenApiRouter<App> {
         .merge(connections::routes())
         .merge(flows::routes())
         .merge(execute::routes())
+        .merge(relay::routes())
         .merge(access_token::routes())
         .merge(grants::routes_in_space())
 }

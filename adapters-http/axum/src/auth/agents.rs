@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use grantry_domain::secret::equal_in_constant_time;
-use http::{HeaderMap, header};
+use http::{HeaderMap, HeaderName, header};
 use sha2::{Digest, Sha256};
 
 use crate::auth::authenticator::{AgentPrincipal, AuthenticationError, Authenticator, Principal};
@@ -56,6 +56,10 @@ impl Authenticator for AgentKeys {
             Some(Some(key)) if key.starts_with("gak_") => Ok(self.agent(key)),
             Some(_) | None => self.users.authenticate(headers, peer).await,
         }
+    }
+
+    fn credential_fields(&self) -> Vec<HeaderName> {
+        self.users.credential_fields()
     }
 }
 

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use grantry_domain::identity::{Actor, Role, SpaceId, UserId};
 use grantry_domain::ports::{DirectoryError, SessionHash};
 use grantry_domain::secret::Secret;
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 use thiserror::Error;
 
 /// The caller of a request.
@@ -54,6 +54,12 @@ pub trait Authenticator: Send + Sync {
         headers: &HeaderMap,
         peer: Option<IpAddr>,
     ) -> Result<Option<Principal>, AuthenticationError>;
+
+    /// The header fields besides `Authorization` and `Cookie` that identify callers, such as one that a proxy adds. The relay
+    /// keeps them from the API. Default: none.
+    fn credential_fields(&self) -> Vec<HeaderName> {
+        Vec::new()
+    }
 }
 
 /// The caller could not be identified. The request is refused, and may be sent again.

@@ -57,6 +57,11 @@ impl Authenticator for ProxyHeaderAuthenticator {
         }
         Ok(Some(Principal::User { user, session: None }))
     }
+
+    fn credential_fields(&self) -> Vec<HeaderName> {
+        let roles = self.roles.iter().map(|(header, _)| header);
+        std::iter::once(&self.user_header).chain(roles).cloned().collect()
+    }
 }
 
 fn single<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h str> {

@@ -4,6 +4,7 @@ use axum::body::HttpBody;
 use axum::extract::Request;
 use http::{HeaderMap, Method, header};
 
+use crate::api::relay::is_relay;
 use crate::host::Limits;
 use crate::operations::is_operation;
 use crate::problem::{Code, Problem};
@@ -17,6 +18,10 @@ pub(super) fn check(app: &App, route: &str, request: &Request) -> Result<(), Pro
         return if app.api.serves_operations { Ok(()) } else { Err(Problem::new(Code::NotFound)) };
     }
     allowed_host(app, request)?;
+    if is_relay(route) {
+        // Also a response that is only read is one of the API, under the origin of this server.
+        return same_origin(app, request);
+    }
     same_origin_json(app, request)
 }
 
@@ -75,13 +80,23 @@ fn same_origin_json(app: &App, request: &Request) -> Result<(), Problem> {
     if !changes_state(request.method()) {
         return Ok(());
     }
-    if !is_same_origin(app, request) {
-        return Err(Problem::new(Code::Forbidden).because("This request came from another site."));
-    }
+    same_origin(app, request)?;
     if !request.body().is_end_stream() && !is_json(request.headers()) {
         return Err(Problem::new(Code::UnsupportedMediaType));
     }
     Ok(())
+}
+
+fn same_origin(app: &App, request: &Request) -> Result<(), Problem> {
+    if is_same_origin(app, request) {
+        return Ok(());
+    }
+    Err(Problem::new(Code::Forbidden).because("This request came from another site."))
+}
+
+/// Whether the request names its site or its origin, as current browsers do.
+pub(crate) fn names_its_site(headers: &HeaderMap) -> bool {
+    headers.contains_key("sec-fetch-site") || headers.contains_key(header::ORIGIN)
 }
 
 fn changes_state(method: &Method) -> bool {

@@ -18,6 +18,7 @@ mod logging;
 mod mounted;
 mod pages;
 mod permissions;
+mod relay;
 mod session;
 mod static_files;
 mod test_app;

@@ -25,6 +25,7 @@ mod races;
 mod real_flows;
 mod refresh;
 mod refused_refreshes;
+mod relay;
 mod revocation_kinds;
 mod runs;
 mod scopes;

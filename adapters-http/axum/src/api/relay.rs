@@ -1,0 +1,151 @@
+//! Relaying a request to the API of a connector while its bodies arrive: for the user, or by an agent for a named user.
+//!
+//! The route is not in the `OpenAPI` document, because its methods, bodies and responses are those of the API.
+
+use axum::body::{Body, HttpBody};
+use axum::extract::{Request, State};
+use axum::response::Response;
+use axum::routing::any;
+use futures_util::{StreamExt as _, TryStreamExt as _};
+use grantry_domain::identity::{ConnectionName, UserId};
+use grantry_domain::ports::{ApiError, BodyCut, StreamedBody, StreamedResponse};
+use grantry_domain::usecase::{ExecuteError, Relay};
+use http::{HeaderMap, HeaderName, StatusCode, header};
+use url::Url;
+use utoipa_axum::router::OpenApiRouter;
+
+use crate::api::relay_fields::{request_fields, response_headers};
+use crate::auth::Principal;
+use crate::error_mapping::execute_problem;
+use crate::extract::CallerAtConnector;
+use crate::guard::checks::names_its_site;
+use crate::problem::{Code, Problem};
+use crate::state::App;
+
+/// The route below a space. Every method is passed on.
+pub(crate) const ROUTE: &str = "/api/actions/connector/{id}/_relay/{*path}";
+/// The segments before the path of the API: those of [`ROUTE`], and the empty one before the first slash.
+const SEGMENTS_BEFORE: usize = 6;
+/// Names the user for whom an agent acts.
+const USER: HeaderName = HeaderName::from_static("x-grantry-user");
+/// Names the connection. Default: the only one, or the user's default.
+const CONNECTION: HeaderName = HeaderName::from_static("x-grantry-connection");
+
+pub(super) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new().route(ROUTE, any(relay))
+}
+
+/// Whether a matched route is this one, in any space.
+pub(crate) fn is_relay(route: &str) -> bool {
+    route.ends_with(ROUTE)
+}
+
+async fn relay(
+    State(app): State<App>,
+    CallerAtConnector { caller, connector }: CallerAtConnector,
+    request: Request,
+) -> Result<Response, Problem> {
+    let (parts, body) = request.into_parts();
+    // An older browser that names neither site nor origin could have been led here by another site.
+    if matches!(caller, Principal::User { .. }) && !names_its_site(&parts.headers) {
+        return Err(Problem::new(Code::Forbidden).because("The request names neither its site nor its origin."));
+    }
+    refuse_upgrade(&parts.headers)?;
+    let user = user_of(&caller, &parts.headers)?;
+    let connection = named(&parts.headers, &CONNECTION)?.map(ConnectionName::new).transpose();
+    let connection = connection.map_err(|invalid| Problem::invalid(CONNECTION.as_str(), invalid.problem))?;
+    let relay = Relay {
+        actor: caller.actor(),
+        connector: connector.clone(),
+        user: user.clone(),
+        connection,
+        method: parts.method.as_str().to_owned(),
+        path: path_of(&parts.uri),
+        headers: request_fields(&parts.headers, &app.api.authenticator.credential_fields()),
+        body: streamed(body),
+    };
+    let run = app.runs.admit(user.as_str(), "The user has too many unfinished runs.").await?;
+    let response = app.api.connections.relay(relay).await;
+    let response =
+        response.map_err(|error| problem(error, |connection| app.api.connections.start_link(&connector, connection)))?;
+    Ok(run.until_sent(passed_on(response, &app)?))
+}
+
+/// The user: the caller, or the one whom an agent names.
+fn user_of(caller: &Principal, headers: &HeaderMap) -> Result<UserId, Problem> {
+    let named = named(headers, &USER)?.map(UserId::new).transpose();
+    let named = named.map_err(|invalid| Problem::invalid(USER.as_str(), invalid.problem))?;
+    match (caller, named) {
+        (Principal::User { user, .. }, None) => Ok(user.clone()),
+        (Principal::User { user, .. }, Some(named)) if *user == named => Ok(named),
+        (Principal::User { .. }, Some(_)) => {
+            Err(Problem::new(Code::Forbidden).because("A user may only act for themselves."))
+        }
+        (Principal::Agent(_), named) => named.ok_or_else(|| Problem::invalid(USER.as_str(), "is missing")),
+    }
+}
+
+/// The value of a field, as text.
+fn named(headers: &HeaderMap, name: &HeaderName) -> Result<Option<String>, Problem> {
+    let mut values = headers.get_all(name).iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    if values.next().is_some() {
+        return Err(Problem::invalid(name.as_str(), "is there more than once"));
+    }
+    let text = std::str::from_utf8(value.as_bytes()).map_err(|_| Problem::invalid(name.as_str(), "is not UTF-8"))?;
+    Ok(Some(text.to_owned()))
+}
+
+/// A WebSocket cannot be relayed: its caller waits for 101. A server may ignore other upgrades (RFC 9110 §7.8).
+fn refuse_upgrade(headers: &HeaderMap) -> Result<(), Problem> {
+    let mut upgrades = headers.get_all(header::UPGRADE).iter().filter_map(|value| value.to_str().ok());
+    let is_websocket = |value: &str| value.split(',').any(|protocol| protocol.trim().eq_ignore_ascii_case("websocket"));
+    if upgrades.any(is_websocket) {
+        return Err(Problem::invalid("upgrade", "must not be websocket: a relayed connection cannot be upgraded"));
+    }
+    Ok(())
+}
+
+/// The path and the query as the caller has encoded them.
+fn path_of(uri: &http::Uri) -> String {
+    let path = uri.path().splitn(SEGMENTS_BEFORE + 1, '/').nth(SEGMENTS_BEFORE).unwrap_or_default();
+    match uri.query() {
+        Some(query) => format!("/{path}?{query}"),
+        None => format!("/{path}"),
+    }
+}
+
+fn streamed(body: Body) -> Option<StreamedBody> {
+    if body.is_end_stream() {
+        return None;
+    }
+    let length = body.size_hint().exact();
+    Some(StreamedBody { length, parts: body.into_data_stream().map_err(|_| BodyCut).boxed() })
+}
+
+/// The response of the API, with the fields that are for the caller.
+fn passed_on(response: StreamedResponse, app: &App) -> Result<Response, Problem> {
+    let StreamedResponse { status, headers, body } = response;
+    let mut passed = Response::new(Body::from_stream(body.parts));
+    *passed.status_mut() = StatusCode::from_u16(status).map_err(|_| Problem::new(Code::ApiUnreachable))?;
+    *passed.headers_mut() = response_headers(headers, |url| is_own(url, app));
+    Ok(passed)
+}
+
+/// The problem of a request that was not relayed. A field is one of the HTTP request, and not of a body with `params`.
+fn problem(error: ExecuteError, start_link: impl FnOnce(&ConnectionName) -> String) -> Problem {
+    match error {
+        ExecuteError::Api(ApiError::Refused(refused)) => {
+            Problem::invalid(refused.field.trim_start_matches("params."), refused.problem)
+        }
+        error => execute_problem(error, start_link),
+    }
+}
+
+/// Whether a URL leads to this server.
+fn is_own(url: &Url, app: &App) -> bool {
+    let Some(host) = url.host_str() else { return false };
+    let host = url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
+    let without_default = |allowed: &String| allowed.trim_end_matches(":443").trim_end_matches(":80") == host;
+    app.hosts.iter().any(without_default)
+}
