@@ -19,6 +19,8 @@ mod mock_provider;
 #[cfg(not(feature = "demo"))]
 mod no_demo;
 #[cfg(test)]
+mod providers;
+#[cfg(test)]
 mod start;
 #[cfg(test)]
 mod support;

@@ -200,3 +200,9 @@ pub(crate) fn as_user(out: &mut Vec<u8>, server: SocketAddr, user: &str, method:
 pub(crate) fn as_agent(out: &mut Vec<u8>, server: SocketAddr, path: &str, body: &str) {
     write_request(out, "POST", path, &server.to_string(), &format!("authorization: Bearer {AGENT_KEY}\r\n"), body);
 }
+
+/// A request of the agent for a user, with the method GET and without a body.
+pub(crate) fn relay_as_agent(out: &mut Vec<u8>, server: SocketAddr, user: &str, path: &str) {
+    let fields = format!("authorization: Bearer {AGENT_KEY}\r\nx-grantry-user: {user}\r\n");
+    write_request(out, "GET", path, &server.to_string(), &fields, "");
+}

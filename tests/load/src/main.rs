@@ -204,6 +204,8 @@ enum Kind {
     Issues,
     /// Run `GET /me` at the API.
     Runs,
+    /// Relay `GET /me` to the API.
+    Relays,
     /// Start flows and finish them.
     Flows,
     /// Request the status at all connectors.
@@ -363,6 +365,7 @@ async fn load(options: &RunOptions) -> Result {
     let workload = match options.kind {
         Kind::Issues => Workload::Issues(population),
         Kind::Runs => Workload::Runs(population),
+        Kind::Relays => Workload::Relays(population),
         Kind::Flows => Workload::Flows(population, AtomicU64::new(0)),
         Kind::Statuses => Workload::Statuses(population),
         Kind::Lists => Workload::Lists(population),

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use url::Url;
 
 use crate::Result;
-use crate::deployment::{as_agent, as_user, connector, user};
+use crate::deployment::{as_agent, as_user, connector, relay_as_agent, user};
 use crate::http::Connection;
 use crate::start::introduce;
 
@@ -27,6 +27,8 @@ pub enum Workload {
     Issues(Population),
     /// The agent runs `GET /me` with a random grant.
     Runs(Population),
+    /// The agent relays `GET /me` with a random grant.
+    Relays(Population),
     /// A random user requests the status at all connectors.
     Statuses(Population),
     /// A random user lists the connectors.
@@ -64,6 +66,10 @@ impl Workload {
                 let (user, connector) = random.grant(*population);
                 let body = format!(r#"{{"params":{{"method":"GET","path":"/me"}},"act_as":"{user}"}}"#);
                 as_agent(request, *server, &format!("/api/actions/connector/{connector}/_execute"), &body);
+            }
+            Self::Relays(population) => {
+                let (user, connector) = random.grant(*population);
+                relay_as_agent(request, *server, &user, &format!("/api/actions/connector/{connector}/_relay/me"));
             }
             Self::Statuses(population) => {
                 let (user, _) = random.grant(*population);

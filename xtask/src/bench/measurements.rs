@@ -18,6 +18,7 @@ pub(super) struct Measurement {
 pub(super) const ALL: &[Measurement] = &[
     Measurement { name: "P1", about: "access tokens over HTTP, beside a bare handler", run: issues },
     Measurement { name: "P1b", about: "runs, beside a plain proxy to the same API", run: runs },
+    Measurement { name: "relay", about: "relayed requests, beside the same proxy", run: relays },
     Measurement { name: "P2", about: "access tokens without HTTP, beside a point read and one envelope", run: in_process },
     Measurement { name: "P3", about: "flows, beside durable commits of one row", run: flows },
     Measurement { name: "P4", about: "callers that need the same expired token at the same moment", run: storms },
@@ -103,6 +104,20 @@ fn runs(lab: &Lab, report: &mut Report) -> Result {
     let added = rounds.server.iter().zip(&rounds.reference);
     let added = added.map(|(server, proxy)| (server.p50 - proxy.p50) / 1000.0).collect();
     report.add("P1b", "added to the p50 of the proxy", "ms", added, Target::AtMost(1.0));
+    Ok(())
+}
+
+/// `_relay`, with the API on the core of the client.
+fn relays(lab: &Lab, report: &mut Report) -> Result {
+    let seed = seed_of_runs(lab)?;
+    let _provider = lab.provider()?;
+    let (server, proxy) = (lab.serve(&seed)?, lab.proxy()?);
+    let mut rounds = Rounds::default();
+    for _ in lab.rounds() {
+        rounds.server.push(lab.load_server("relays", &seed, CALLERS, &server)?);
+        rounds.reference.push(lab.load_proxy("get", &seed, CALLERS, &proxy)?);
+    }
+    rounds.report(report, "relay", "relayed requests, 32 callers", "plain proxy, 32 callers", Target::AtLeast(0.60));
     Ok(())
 }
 

@@ -14,7 +14,9 @@ const DEADLINE: Duration = Duration::from_mins(1);
 /// The program with these arguments and an empty environment.
 pub(crate) fn grantry(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_grantry"));
-    command.args(args).env_clear();
+    // A build that measures coverage writes its result to the file that this variable names.
+    let coverage = std::env::var_os("LLVM_PROFILE_FILE").map(|file| ("LLVM_PROFILE_FILE", file));
+    command.args(args).env_clear().envs(coverage);
     command
 }
 

@@ -15,6 +15,10 @@ use crate::setup::tools::{self, Llvm};
 use crate::tidy::repository::has_extension;
 use crate::workspace;
 
+/// Programs of this repository that another check executes whole, so that no test does.
+const EXECUTED_BY_CHECKS: [(&str, &str); 3] =
+    [("xtask/src/reference", "generated"), ("xtask/src/codegen", "generated"), ("tests/load/src/", "speed")];
+
 /// Which lines of a source were executed.
 type Executed = BTreeMap<usize, bool>;
 
@@ -29,6 +33,16 @@ pub(crate) fn run(context: &Context) -> Result<Outcome> {
         .filter(|(path, lines)| is_source(path) && !lines.is_empty())
         .partition(|(path, _)| context.files.has(path) && has_extension(path, "rs"));
     let mut sheet = Sheet::default();
+    let sources: BTreeMap<_, _> = sources
+        .into_iter()
+        .filter(|(path, _)| {
+            let check = executed_by(path);
+            if let Some(check) = check {
+                sheet.note(format!("{path} is executed by the check `{check}`"));
+            }
+            check.is_none()
+        })
+        .collect();
     if !others.is_empty() {
         sheet.note(format!("{} changed sources in other languages are not measured", others.len()));
     }
@@ -47,6 +61,11 @@ pub(crate) fn run(context: &Context) -> Result<Outcome> {
     };
     compare(&sources, &parse(&report, context.root()), &mut sheet);
     Ok(sheet.outcome())
+}
+
+/// The check that executes a source.
+fn executed_by(path: &str) -> Option<&'static str> {
+    EXECUTED_BY_CHECKS.iter().find(|(beginning, _)| path.starts_with(beginning)).map(|(_, check)| *check)
 }
 
 /// Whether a path is the source of a crate or a package, and not that of its tests.
@@ -135,6 +154,15 @@ mod tests {
         assert_eq!(findings[0].place, "b/src/lib.rs:5");
         assert_eq!(findings[0].what, "no test executes any of the 2 changed lines with code");
         assert!(notes[0].contains("1 of 4"), "{notes:?}");
+    }
+
+    #[test]
+    fn sources_that_a_check_executes_are_known_by_its_name() {
+        use crate::release::rows::ROWS;
+
+        assert_eq!(executed_by("tests/load/src/main.rs"), Some("speed"));
+        assert_eq!(executed_by("xtask/src/release.rs"), None);
+        assert!(EXECUTED_BY_CHECKS.iter().all(|(_, check)| ROWS.iter().any(|row| row.name == *check)));
     }
 
     #[test]
