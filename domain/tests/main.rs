@@ -17,6 +17,7 @@ mod callback;
 mod cancel;
 mod clock_steps;
 mod connections;
+mod connector_test;
 mod diagnostics;
 mod disconnect;
 mod edits;

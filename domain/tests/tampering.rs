@@ -5,7 +5,7 @@ use grantry_domain::connector::{AuthMode, CallbackId, Connector, ConnectorKey, C
 use grantry_domain::identity::{Actor, ConnectionName};
 use grantry_domain::ports::{AuditKind, EditEffect, KeyId, ProviderErrorKind, RowTag, Updated};
 use grantry_domain::usecase::{
-    ConnectorError, ConnectorTampered, DiagnosticsError, ExecuteError, Outcome, StartError, TokenError,
+    ConnectorError, ConnectorTampered, ConnectorTestError, DiagnosticsError, ExecuteError, Outcome, StartError, TokenError,
 };
 use grantry_testkit::doubles::{Call, PlainVault};
 
@@ -66,13 +66,15 @@ async fn r42_r52_a_connector_whose_row_was_changed_is_not_used() {
         assert_eq!(view, Err(ConnectorError::Tampered(ConnectorTampered)), "{name}");
         let diagnostics = app.node.connector_diagnostics(&person("ed"), &drive()).await;
         assert_eq!(diagnostics, Err(DiagnosticsError::Tampered(ConnectorTampered)), "{name}");
+        let tested = app.node.test_connector(&person("ed"), &drive()).await;
+        assert_eq!(tested, Err(ConnectorTestError::Tampered(ConnectorTampered)), "{name}");
         let listed = app.node.connectors(&person("ed"), &drive().space).await.unwrap().remove(0);
         assert!(listed.is_tampered(), "{name}");
         let config = &listed.connector.config;
         assert_eq!((&listed.redirect_uri, config.settings.as_str(), &config.client_id), (&None, "{}", &None), "{name}");
         // One event for each refused use; the list leaves none.
         let events = app.outcomes(AuditKind::ConnectorTampered).await;
-        assert_eq!(events[seen..], ["tampered"; 8], "{name}");
+        assert_eq!(events[seen..], ["tampered"; 9], "{name}");
         seen = events.len();
         restore(&app, before).await;
         assert!(app.token("alice").await.is_ok(), "{name}");

@@ -10,7 +10,7 @@ use thiserror::Error;
 pub enum Operation {
     /// Starting a flow.
     Start,
-    /// Reading an issuer's metadata to show it before a start.
+    /// A request to a provider without a flow: reading an issuer's metadata to show it before a start, and testing a connector.
     Discovery,
     /// Completing a flow.
     Callback,

@@ -1,4 +1,4 @@
-//! What the use cases of a flow share: start, callback, cancel and launch.
+//! What the use cases of a flow share: start, callback, cancel and launch, and the test of a connector.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use crate::usecase::revocation::RevocationWorker;
 use crate::usecase::sealer::{NoCredentials, Sealer};
 use crate::usecase::settings::ConnectorSettings;
 
-/// Starts, completes, cancels and launches flows.
+/// Starts, completes, cancels and launches flows, and tests connectors.
 pub(crate) struct Flows {
     pub(super) store_clock: Arc<dyn StoreClock>,
     pub(super) authorizations: Arc<dyn AuthorizationStore>,

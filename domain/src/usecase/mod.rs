@@ -12,6 +12,7 @@ mod busy_origins;
 mod callback;
 mod cancel;
 mod client_credentials;
+mod connector_test;
 mod connectors;
 mod consent;
 mod consent_version;
@@ -65,6 +66,7 @@ pub use administration::{AdminError, GrantFilter, GrantPage, GrantStatus, GrantV
 pub use audit_buffer::AuditBacklog;
 pub use callback::{AuthorizationResponse, CallbackRefused, CallbackRequest, Completed, Outcome};
 pub use cancel::{CancelError, CancelKey};
+pub use connector_test::{ConnectorTest, ConnectorTestError, TestDetail, TestResult, TestedPart};
 pub use connectors::{ConnectorDraft, ConnectorError, ConnectorView, EditOutcome};
 pub use consent::Consent;
 pub use consent_version::ConsentVersion;
@@ -317,6 +319,11 @@ impl Connections {
         key: &ConnectorKey,
     ) -> Result<DiagnosticsView, DiagnosticsError> {
         self.diagnostics.read(actor, key).await
+    }
+
+    /// Tests a connector, for its editors: settings, endpoints and client. Sends at most two requests, and records nothing.
+    pub async fn test_connector(&self, actor: &Actor, key: &ConnectorKey) -> Result<ConnectorTest, ConnectorTestError> {
+        self.flows.test(actor, key).await
     }
 
     /// Whether a user may create and edit connectors of a space. For hosts that check this before they read a request.

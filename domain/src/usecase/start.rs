@@ -240,7 +240,8 @@ impl Flows {
         })
     }
 
-    async fn resolve_checked(
+    /// The same, and a failure is not recorded.
+    pub(super) async fn resolve_checked(
         &self,
         connector: &Connector,
         settings: &ProviderSettings,
