@@ -3,8 +3,8 @@
 use grantry_domain::identity::ConnectionName;
 use grantry_domain::ports::{ApiError, DirectoryError, InvalidConfig};
 use grantry_domain::usecase::{
-    AdminError, CallbackRefused, CancelError, ConnectorError, DiagnosticsError, DisconnectError, ExecuteError, LaunchError,
-    StartError, StatusError, TokenError,
+    AdminError, CallbackRefused, CancelError, ConnectorError, ConnectorTestError, DiagnosticsError, DisconnectError,
+    ExecuteError, LaunchError, StartError, StatusError, TokenError,
 };
 
 use crate::auth::{AuthenticationError, LogInError};
@@ -99,6 +99,13 @@ impl From<AdminError> for Problem {
 impl From<DiagnosticsError> for Problem {
     fn from(error: DiagnosticsError) -> Self {
         Self::new(Code::of(error.code()))
+    }
+}
+
+impl From<ConnectorTestError> for Problem {
+    fn from(error: ConnectorTestError) -> Self {
+        let problem = Self::new(Code::of(error.code()));
+        if let ConnectorTestError::RateLimited(limited) = error { problem.after(limited.retry_after) } else { problem }
     }
 }
 

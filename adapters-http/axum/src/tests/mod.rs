@@ -5,6 +5,7 @@ mod api;
 mod callback;
 mod callback_refusals;
 mod connections;
+mod connector_test;
 mod console;
 mod execute;
 mod existing_front_ends;
