@@ -175,6 +175,36 @@ export interface components {
       /** `config.useBasicAuth`. */
       useBasicAuth?: boolean | null;
     };
+    /** The results of a test of a connector. */
+    ConnectorTest: {
+      /** The redirect URI to register at the provider. Absent while the settings cannot be used. */
+      redirect_uri?: string | null;
+      /** One of each check, in the order in which they are done. */
+      results: components["schemas"]["ConnectorTestResult"][];
+    };
+    /** The result of one check of a connector. */
+    ConnectorTestResult: {
+      /**
+       * What was found out: `complete`, `missing`, `invalid`, `host_not_allowed`, `resolved`, `reached`, `accepted`,
+       * `unexpected_tokens`, `not_tested` or `to_register`; for a request that failed the class of the error, as in
+       * `getConnectorDiagnostics`.
+       */
+      detail: string;
+      /** Host of the endpoint that a failed request was for. */
+      endpoint_host?: string | null;
+      /** The field that is missing or cannot be used. */
+      field?: string | null;
+      /** What was not understood or not allowed, and what to do where that is known. */
+      hint?: string | null;
+      /** Status of the response, if there was one and the request failed. */
+      http_status?: number | null;
+      /** What was checked. */
+      name: "settings" | "endpoints" | "client" | "redirect_uri";
+      /** OAuth error code, if it is a registered one or one of the profile. */
+      oauth_error?: string | null;
+      /** Whether it is in order. Absent if the test cannot show it. */
+      ok?: boolean | null;
+    };
     /** A provider profile in a response. */
     ConnectorType: {
       /** The modes its connectors may have. */
