@@ -42,7 +42,7 @@ const ARTEFACTS: &[Artefact] = &[
     },
     Artefact {
         name: "client and console",
-        outputs: &["app/console/packages/client/src/generated", "app/console/dist"],
+        outputs: &["app/console/packages/client/src/generated", "app/console/web/src/generated", "app/console/dist"],
         generate: console,
     },
     Artefact {

@@ -4,6 +4,7 @@ import { type ApiResponse, type CallOptions, rootPath, send, spacePath } from ".
 import type {
   Connector,
   ConnectorBody,
+  ConnectorTest,
   ConnectorType,
   ConsentFacts,
   Diagnostics,
@@ -69,6 +70,15 @@ export async function previewUpdate(
 /** What failed last at a connector, and what its provider sends in an unusual form. Editors only. */
 export async function diagnostics(id: string, options: CallOptions = {}): Promise<Diagnostics> {
   return (await send<Diagnostics>("GET", `${path(id, options)}/diagnostics`, options)).data;
+}
+
+/**
+ * Tests settings, endpoints and client of a connector. For the client, the exchange of a code that does not exist is sent to the
+ * provider. Editors only.
+ */
+export async function testConnector(id: string, options: CallOptions = {}): Promise<ConnectorTest> {
+  const to = spacePath(`/internal/actions/connector/${encodeURIComponent(id)}/_test`, options);
+  return (await send<ConnectorTest>("POST", to, options)).data;
 }
 
 /** Deletes a connector and ends every connection made through it. Editors only. */

@@ -27,6 +27,7 @@ export {
   execute,
   getConnector,
   previewUpdate,
+  testConnector,
   updateConnector,
 } from "./connectors.ts";
 export { GrantryError, isErrorCode } from "./errors.ts";

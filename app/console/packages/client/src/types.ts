@@ -11,6 +11,8 @@ export type ConnectorBody = Schemas["ConnectorBody"];
 export type ConnectorType = Schemas["ConnectorType"];
 /** One variable of a profile. */
 export type ConnectorTypeField = Schemas["ConnectorTypeField"];
+/** How a client is registered at the provider of a profile. */
+export type ConnectorTypeSetup = Schemas["ConnectorTypeSetup"];
 /** What to show to the user before the browser goes to the provider. */
 export type ConsentFacts = Schemas["ConsentFacts"];
 /** A host, and what it receives of a flow. */
@@ -35,6 +37,10 @@ export type ConnectorFailure = Schemas["LastFailure"];
 export type ConnectorAnomaly = Schemas["RecentAnomaly"];
 /** What an editor needs to find out why a connector fails. */
 export type Diagnostics = Schemas["ConnectorDiagnostics"];
+/** The results of a test of a connector, without any text of the provider. */
+export type ConnectorTest = Schemas["ConnectorTest"];
+/** The result of one check of a connector. */
+export type ConnectorTestResult = Schemas["ConnectorTestResult"];
 /** A user of the host, as an admin sees it. */
 export type User = Schemas["UserSummary"];
 /** The number of grants that a deprovisioning ended, and of revocations that are pending at providers. */

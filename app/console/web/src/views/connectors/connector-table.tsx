@@ -1,8 +1,9 @@
 import { type Connector, DEFAULT_CONNECTION } from "@grantry/client";
 import { useState } from "react";
 import { usePreferences } from "../../lib/preferences.tsx";
-import { Monogram } from "../../ui/monogram.tsx";
+import { ProviderLogo } from "../../ui/provider-logo.tsx";
 import { Day } from "../../ui/time.tsx";
+import { TestDialog } from "../editor/test-dialog.tsx";
 import { ConnectionDialogs, type Mismatch, useConnectionControl } from "./connection-control.tsx";
 import { ConnectionsDialog } from "./connections-dialog.tsx";
 import { DetailsDialog } from "./details-dialog.tsx";
@@ -99,7 +100,7 @@ function ConnectorRow({
     <tr>
       <th scope="row" className="cell-name">
         <div className="cell-name__box">
-          <Monogram name={name} />
+          <ProviderLogo name={name} profile={connector.connector_type_id} />
           <span className="cell-name__text">
             <button
               type="button"
@@ -144,6 +145,7 @@ function ConnectorRow({
           <ConnectionsDialog shown={shown} added={added} onAdd={add} mismatch={mismatch} onClose={close} />
         )}
         {dialog === "details" && <DetailsDialog shown={shown} onClose={close} />}
+        {dialog === "test" && <TestDialog connector={connector} onClose={close} />}
       </td>
     </tr>
   );

@@ -9,7 +9,7 @@ import type { ConnectionControl } from "./connection-control.tsx";
 import { existing, type ShownConnector } from "./shown-connector.ts";
 
 /** The dialogs of a connector. */
-export type RowDialog = "connect" | "disconnect" | "connections" | "details" | "edit" | "delete";
+export type RowDialog = "connect" | "disconnect" | "connections" | "details" | "test" | "edit" | "delete";
 
 /** The actions that a connector allows now. */
 export function RowActions({
@@ -59,6 +59,7 @@ export function RowActions({
           <MenuItem onSelect={() => open("connections")}>{t("connectors.connections")}</MenuItem>
         )}
         {canReconnect && <MenuItem onSelect={() => open("connect")}>{t("connectors.reconnect")}</MenuItem>}
+        {isEditor && !isTampered && <MenuItem onSelect={() => open("test")}>{t("connectors.test")}</MenuItem>}
         {isEditor && !isTampered && <MenuItem onSelect={() => open("edit")}>{t("connectors.edit")}</MenuItem>}
         {isEditor && (
           <MenuItem danger onSelect={() => open("delete")}>
