@@ -2,12 +2,17 @@ import { navigate, urlOf } from "../lib/location.ts";
 import { usePreferences } from "../lib/preferences.tsx";
 import { includes, spaceName, useHere } from "../lib/session.tsx";
 import { useTitle } from "../lib/title.ts";
+import { loadedLater } from "../ui/loaded-later.tsx";
 import { Brand } from "./brand.tsx";
-import { ConnectionsView } from "./connections/connections-view.tsx";
 import { ConnectorsView } from "./connectors/connectors-view.tsx";
 import { UserMenu } from "./user-menu.tsx";
 
 type ShellView = "connectors" | "connections";
+
+const ConnectionsView = loadedLater(
+  "connections-view",
+  async () => (await import("./connections/connections-view.tsx")).ConnectionsView,
+);
 
 /** The frame of every view: name, space, sections, user. */
 export function Shell({ view }: { view: ShellView }) {

@@ -11,7 +11,14 @@ import { Icon } from "../../ui/icon.tsx";
 import { Notice } from "../../ui/notice.tsx";
 import { bodyOf, controlName, type FormType } from "./config.ts";
 import { ConfigField } from "./config-field.tsx";
-import { controlOfField, errorsOf, type FormErrors, fieldText } from "./form-errors.ts";
+import {
+  controlOfField,
+  errorsOf,
+  FormError,
+  type FormErrors,
+  type FormProblem,
+  fieldText,
+} from "./form-errors.ts";
 import type { DiscardGuard } from "./use-discard-guard.tsx";
 
 /** Props of {@link ConnectorForm}. */
@@ -25,19 +32,6 @@ export interface ConnectorFormProps {
   onSubmit: (body: ConnectorBody, id: string | undefined) => Promise<void>;
   onClose: () => void;
   onChangeType?: () => void;
-}
-
-/** What is wrong with a form: at its fields, and in general. */
-export interface FormProblem {
-  fields: FormErrors;
-  text?: string;
-}
-
-/** An error of `onSubmit` that is about fields. */
-export class FormError extends Error {
-  constructor(readonly problem: FormProblem) {
-    super("form");
-  }
 }
 
 const NO_PROBLEM: FormProblem = { fields: {} };

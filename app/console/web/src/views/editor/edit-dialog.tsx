@@ -15,13 +15,18 @@ import { connectorsQuery, connectorTypesQuery } from "../../lib/queries.ts";
 import { useHere } from "../../lib/session.tsx";
 import { ConfirmDialog } from "../../ui/confirm-dialog.tsx";
 import { Dialog, DialogBody } from "../../ui/dialog.tsx";
+import { loadedLater } from "../../ui/loaded-later.tsx";
 import { Notice } from "../../ui/notice.tsx";
 import { SkeletonRows } from "../../ui/state.tsx";
 import { useToast } from "../../ui/toasts.tsx";
 import { typeOfUnknown } from "./config.ts";
-import { ConnectorForm, FormError } from "./connector-form.tsx";
-import { changedMeanwhile } from "./form-errors.ts";
+import { changedMeanwhile, FormError } from "./form-errors.ts";
 import { useDiscardGuard } from "./use-discard-guard.tsx";
+
+const ConnectorForm = loadedLater(
+  "connector-form",
+  async () => (await import("./connector-form.tsx")).ConnectorForm,
+);
 
 const NO_EFFECT: UpdatePreview = { disconnected_users: 0, affected_users: 0 };
 

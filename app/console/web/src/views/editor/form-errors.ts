@@ -5,6 +5,19 @@ import { configErrors, controlName, type FormType, initialText } from "./config.
 /** What is wrong, by the name of the control. */
 export type FormErrors = Readonly<Record<string, string>>;
 
+/** What is wrong with a form: at its fields, and in general. */
+export interface FormProblem {
+  fields: FormErrors;
+  text?: string;
+}
+
+/** An error of `onSubmit` that is about fields. */
+export class FormError extends Error {
+  constructor(readonly problem: FormProblem) {
+    super("form");
+  }
+}
+
 /** Checks every control of the form, by its attributes and its kind. */
 export function errorsOf(form: HTMLFormElement, type: FormType, t: Translate): FormErrors {
   const errors: Record<string, string> = {};
