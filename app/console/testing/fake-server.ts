@@ -1,5 +1,6 @@
 import type { components } from "../packages/client/src/generated/api-types.ts";
 import type {
+  ConnectorTest,
   ConsentFacts,
   Diagnostics,
   Flow,
@@ -66,6 +67,8 @@ export class FakeServer {
   otherUsers: User[] = [];
   /** Diagnostics by connector id. */
   diagnostics = new Map<string, Diagnostics>();
+  /** Results of tests by connector id. Without one, everything is in order. */
+  tests = new Map<string, ConnectorTest>();
   /** What the metadata of an issuer adds, by connector id. */
   consents = new Map<string, ConsentFacts>();
   /** No request arrives. */
@@ -300,6 +303,14 @@ export class FakeServer {
         ({ user, space, match }) => {
           this.need(user, space, "editor");
           return this.diagnostics.get(this.get(user, space, match).id) ?? { anomalies: [] };
+        },
+      ],
+      [
+        /^POST \/internal\/actions\/connector\/([^/]+)\/_test$/,
+        ({ user, space, match }) => {
+          this.need(user, space, "editor");
+          const tested = this.get(user, space, match);
+          return this.tests.get(tested.id) ?? testOf(tested);
         },
       ],
       [
@@ -654,6 +665,23 @@ export class FakeServer {
 
 function keyOf(connector: Schemas["Connector"], user: Schemas["Session"]): string {
   return `${connector.space_id}/${connector.id}/${user.user_id}`;
+}
+
+/** A test that finds nothing wrong, except for a missing secret. */
+function testOf({ is_missing_secrets, redirect_uri }: Schemas["Connector"]): ConnectorTest {
+  const client: ConnectorTest["results"] = is_missing_secrets
+    ? [
+        { name: "settings", ok: false, detail: "missing", field: "secrets.clientId" },
+        { name: "endpoints", ok: true, detail: "resolved" },
+        { name: "client", detail: "not_tested" },
+      ]
+    : [
+        { name: "settings", ok: true, detail: "complete" },
+        { name: "endpoints", ok: true, detail: "reached" },
+        { name: "client", ok: true, detail: "accepted" },
+      ];
+  const results: ConnectorTest["results"] = [...client, { name: "redirect_uri", detail: "to_register" }];
+  return redirect_uri ? { results, redirect_uri } : { results };
 }
 
 /** The connection that a request names. */
