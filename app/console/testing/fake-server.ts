@@ -602,6 +602,7 @@ export class FakeServer {
     }
     connector.name = sent.name;
     connector.config = sent.config;
+    connector.is_missing_secrets = connector.is_missing_secrets && !sent.secrets?.clientId;
     connector.revision += 1;
     connector.updated_at = new Date().toISOString();
     if (changed) {

@@ -61,6 +61,17 @@ export const CONNECTOR_TYPES: Schemas["ConnectorType"][] = [
     id: ".github",
     name: "GitHub",
     docs_url: "https://docs.github.com/apps/oauth-apps",
+    notes: ["Tokens of an OAuth app do not expire."],
+    setup: {
+      register_url: "https://github.com/settings/developers",
+      scopes_url: "https://docs.github.com/scopes",
+      steps: [
+        "Create an OAuth app.",
+        "Enter {redirect_uri} as the authorization callback URL.",
+        "Copy the client ID, and generate a client secret.",
+      ],
+      icon: "github",
+    },
     redirect_uri: SHARED_CALLBACK,
     auth_modes: ["per-user"],
     fields: [

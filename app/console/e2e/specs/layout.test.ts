@@ -40,12 +40,14 @@ describe("the type scale", () => {
     const weights = ["400", "500", "600"];
     for (const open of [
       async () => {},
-      () => page.getByRole("button", { name: "New connector" }).click(),
-      () =>
-        here
-          .dialog()
-          .getByRole("button", { name: /OAuth 2/ })
-          .click(),
+      async () => {
+        await page.getByRole("button", { name: "New connector" }).click();
+        await page.getByRole("list", { name: "Providers" }).waitFor();
+      },
+      async () => {
+        await page.getByRole("button", { name: /OAuth 2/ }).click();
+        await page.getByLabel("Name").waitFor();
+      },
     ]) {
       await open();
       const { sizes, weights: found } = await used();

@@ -73,18 +73,16 @@ describe.each(["light", "dark"] as const)("every view in %s", (colorScheme) => {
     await shot("connections-dialog");
     await page.keyboard.press("Escape");
     await page.getByRole("button", { name: "New connector" }).click();
-    await here
-      .dialog()
-      .getByRole("button", { name: /GitHub/ })
-      .first()
-      .waitFor();
+    await page.locator(".type-card svg").first().waitFor();
     await shot("providers");
-    await here
-      .dialog()
-      .getByRole("button", { name: /OAuth 2/ })
-      .click();
+    await page.locator('.type-card[value=".github"]').click();
+    await page.getByRole("heading", { name: /^New connector: / }).waitFor();
+    await shot("guide");
+    await page.getByRole("button", { name: "Choose another provider" }).click();
+    await page.getByRole("button", { name: /OAuth 2/ }).click();
+    await page.getByLabel("Name").waitFor();
     await shot("editor");
-    await here.dialog().getByRole("button", { name: "Cancel" }).click();
+    await page.getByRole("button", { name: "Cancel" }).click();
     await page.getByRole("button", { name: "Account and settings" }).click();
     await shot("settings");
     await page.keyboard.press("Escape");

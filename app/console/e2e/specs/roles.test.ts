@@ -63,37 +63,20 @@ describe("an editor", () => {
   it("creates, edits with a warning, and deletes a connector", async () => {
     const { here, page } = await on.visit("alice");
     await page.getByRole("button", { name: "New connector" }).click();
-    await here
-      .dialog()
-      .getByRole("button", { name: /OAuth 2/ })
-      .click();
-    await here.dialog().getByLabel("Name").fill("Own server");
-    await here.dialog().getByLabel(/^Id/).fill("own");
-    await here
-      .dialog()
-      .getByLabel(/^Authorization URL/)
-      .fill("https://id.example/authorize");
-    await here
-      .dialog()
-      .getByLabel(/^Token URL/)
-      .fill("https://id.example/token");
-    await here
-      .dialog()
-      .getByLabel(/base URL/i)
-      .fill("https://api.id.example");
-    await here
-      .dialog()
-      .getByLabel(/^Client id/)
-      .fill("client-1");
-    await here
-      .dialog()
-      .getByLabel(/^Client secret/)
-      .fill("SECRET-CANARY");
-    await here.expectNoSecrets([/SECRET-CANARY/]);
-    await here.dialog().getByRole("button", { name: "Create connector" }).click();
+    await page.getByRole("button", { name: /OAuth 2/ }).click();
+    await page.getByLabel("Name").fill("Own server");
+    await page.getByLabel(/^Id/).fill("own");
+    await page.getByLabel(/^Authorization URL/).fill("https://id.example/authorize");
+    await page.getByLabel(/^Token URL/).fill("https://id.example/token");
+    await page.getByLabel(/base URL/i).fill("https://api.id.example");
+    await page.getByRole("button", { name: "Create connector" }).click();
     await page.getByRole("heading", { name: "Own server is created" }).waitFor();
-    expect(await here.dialog().locator("code").textContent()).toMatch(/_oauth_context\/.+/);
-    await here.dialog().getByRole("button", { name: "Done" }).click();
+    expect(await page.locator(".copy-text code").textContent()).toMatch(/_oauth_context\/.+/);
+    await page.getByLabel(/^Client id/).fill("client-1");
+    await page.getByLabel(/^Client secret/).fill("SECRET-CANARY");
+    await here.expectNoSecrets([/SECRET-CANARY/]);
+    await page.getByRole("button", { name: "Save" }).click();
+    await page.getByRole("button", { name: "Done" }).click();
     await here.chooseMenu("Own server", "Edit");
     await here.dialog().getByLabel("Name").fill("Our server");
     await here.dialog().getByRole("button", { name: "Save" }).click();

@@ -1,13 +1,14 @@
-import { screen, waitFor } from "@testing-library/react";
+import { cleanup, screen, waitFor, within } from "@testing-library/react";
 import { describe, expect, it, vi } from "vitest";
 import { FakeServer } from "../../testing/fake-server.ts";
-import { dialog, expectAccessible, menuItem, renderConsole, rowOf } from "./kit.tsx";
+import { SHARED_CALLBACK } from "../../testing/seed.ts";
+import { dialog, expectAccessible, menuItem, page, renderConsole, rowOf, startCreating } from "./kit.tsx";
 
-async function startCreating(type: RegExp, server = new FakeServer()) {
-  const here = renderConsole({ server });
-  await here.user.click(await screen.findByRole("button", { name: "New connector" }));
-  await here.user.click(await dialog().findByRole("button", { name: type }));
-  return here;
+/** Fills in the settings that a connector without a profile requires. */
+async function fillUrls(user: ReturnType<typeof renderConsole>["user"]) {
+  for (const label of ["Authorization URL", "Token URL", "Base URL"]) {
+    await user.type(page().getByLabelText(label), "https://api.example/x");
+  }
 }
 
 const bodies = (spy: { mock: { calls: unknown[][] } }, method: string) =>
@@ -15,20 +16,79 @@ const bodies = (spy: { mock: { calls: unknown[][] } }, method: string) =>
     .filter(([m, , , body]) => m === method && body)
     .map(([, , , body]) => JSON.parse(String(body)));
 
+describe("the choice of a provider", () => {
+  async function open(server = new FakeServer()) {
+    const here = renderConsole({ server });
+    await here.user.click(await screen.findByRole("button", { name: "New connector" }));
+    return { ...here, search: await page().findByRole("searchbox", { name: "Search providers" }) };
+  }
+  const cards = () => within(page().getByRole("list", { name: "Providers" })).getAllByRole("button");
+
+  it("is searched by name and id, and the number of matches is announced", async () => {
+    const { user, search } = await open();
+    expect(document.activeElement).toBe(search);
+    expect(cards()).toHaveLength(2);
+    await expectAccessible();
+    await user.type(search, " HUB");
+    expect(cards().map(({ textContent }) => textContent)).toEqual(["GitHubgithub"]);
+    expect(page().getByRole("status").textContent).toBe("One provider matches");
+    await user.type(search, "x");
+    expect(page().getByRole("status").textContent).toBe("No provider matches");
+    page().getByRole("button", { name: /OAuth 2/ });
+  });
+
+  it("is done with Enter in the search", async () => {
+    const { user, search } = await open();
+    await user.type(search, "{Enter}");
+    page().getByRole("heading", { name: "New connector" });
+    await user.type(search, "share{Enter}");
+    await page().findByRole("heading", { name: "New connector: SharePoint" });
+  });
+
+  it("is operated with arrow keys, Home and End", async () => {
+    const { user } = await open();
+    const at = (name: RegExp) => expect(document.activeElement?.textContent).toMatch(name);
+    for (const [key, name] of [
+      ["{ArrowDown}", /^GitHub/],
+      ["{ArrowRight}", /SharePoint/],
+      ["{End}", /OAuth 2/],
+      ["{ArrowRight}", /OAuth 2/],
+      ["{Home}", /^GitHub/],
+    ] as const) {
+      await user.keyboard(key);
+      at(name);
+    }
+    await user.keyboard("{ArrowUp}");
+    expect(document.activeElement).toBe(page().getByRole("searchbox"));
+  });
+
+  it("shows an error with a retry", async () => {
+    const server = new FakeServer();
+    server.faults.set("GET /api/actions/connector_types", [403, "forbidden"]);
+    const here = renderConsole({ server, path: "/?view=new" });
+    await screen.findByRole("heading", { name: "The providers could not be loaded" });
+    server.faults.clear();
+    await here.user.click(page().getByRole("button", { name: "Try again" }));
+    await page().findByRole("searchbox");
+  });
+});
+
 describe("creating a connector", () => {
   it("shows a known redirect URI beforehand, and sends the form", async () => {
     const server = new FakeServer();
     const handled = vi.spyOn(server, "handle");
     const { user } = await startCreating(/GitHub/, server);
-    dialog().getByText("http://127.0.0.1:8080/api/actions/connector/_oauth_callback");
+    page().getByRole("button", { name: "Copy: Redirect URI" });
     await expectAccessible();
-    await user.clear(dialog().getByLabelText("Name"));
-    await user.type(dialog().getByLabelText("Name"), "Our code");
-    await user.type(dialog().getByLabelText(/^Id/), "code");
-    await user.type(dialog().getByLabelText(/^Client id/), "client-1");
-    await user.type(dialog().getByLabelText(/^Client secret/), " SECRET-CANARY ");
-    await user.click(dialog().getByRole("button", { name: "Create connector" }));
-    await screen.findByText("Our code was created");
+    await user.clear(page().getByLabelText("Name"));
+    await user.type(page().getByLabelText("Name"), "Our code");
+    await user.type(page().getByLabelText(/^Id/), "code");
+    await user.type(page().getByLabelText(/^Client id/), "client-1");
+    await user.type(page().getByLabelText(/^Client secret/), " SECRET-CANARY ");
+    await user.click(page().getByRole("button", { name: "Create connector" }));
+    await page().findByRole("heading", { name: "Our code is created" });
+    await expectAccessible();
+    await user.click(page().getByRole("button", { name: "Done" }));
     await rowOf("Our code");
     expect(server.requests).toContain("POST /api/actions/connector/code");
     expect(bodies(handled, "POST").at(-1)).toEqual({
@@ -43,56 +103,137 @@ describe("creating a connector", () => {
   it("R64 keeps the client secret out of the document, storage and caches", async () => {
     const server = new FakeServer();
     const { user } = await startCreating(/GitHub/, server);
-    await user.type(dialog().getByLabelText(/^Client secret/), "SECRET-CANARY");
+    await user.type(page().getByLabelText(/^Client secret/), "SECRET-CANARY");
     expect(document.documentElement.outerHTML).not.toContain("SECRET-CANARY");
     server.faults.set("POST /api/actions/connector", [
       400,
       "invalid_request",
       { field: "config.scope", detail: "config.scope: is too long" },
     ]);
-    await user.click(dialog().getByRole("button", { name: "Create connector" }));
-    await dialog().findByText("The server does not accept this: is too long");
+    await user.click(page().getByRole("button", { name: "Create connector" }));
+    await page().findByText("The server does not accept this: is too long");
     expect(document.documentElement.outerHTML).not.toContain("SECRET-CANARY");
     expect(JSON.stringify({ ...localStorage, ...sessionStorage })).not.toContain("SECRET-CANARY");
   });
 
-  it("shows a redirect URI that was generated", async () => {
-    const { user } = await startCreating(/OAuth 2/);
-    await user.clear(dialog().getByLabelText("Name"));
-    await user.type(dialog().getByLabelText("Name"), "Own");
-    await user.type(dialog().getByLabelText("Authorization URL"), "https://id.example/a");
-    await user.type(dialog().getByLabelText("Token URL"), "https://id.example/t");
-    await user.type(dialog().getByLabelText("Base URL"), "https://api.example");
-    await user.click(dialog().getByRole("button", { name: "Create connector" }));
-    await screen.findByRole("heading", { name: "Own is created" });
-    dialog().getByText(/_oauth_context\/ctx-/);
+  it("asks for the credentials after the redirect URI was generated", async () => {
+    const server = new FakeServer();
+    const handled = vi.spyOn(server, "handle");
+    const { user } = await startCreating(/OAuth 2/, server);
+    expect(page().queryByLabelText(/^Client secret/)).toBeNull();
+    await user.clear(page().getByLabelText("Name"));
+    await user.type(page().getByLabelText("Name"), "Own");
+    await fillUrls(user);
+    await user.click(page().getByRole("button", { name: "Create connector" }));
+    await page().findByRole("heading", { name: "Own is created" });
+    page().getByText(/_oauth_context\/ctx-/);
+    page().getByRole("heading", { name: "Register at the provider" });
     await expectAccessible();
-    await user.click(dialog().getByRole("button", { name: "Done" }));
+    await user.click(page().getByRole("button", { name: "Save" }));
+    expect((await page().findByRole("alert")).textContent).toBe("Client id or secret is missing");
+    await user.type(page().getByLabelText(/^Client id/), "client-1");
+    await user.type(page().getByLabelText(/^Client secret/), "SECRET-CANARY");
+    await user.click(page().getByRole("button", { name: "Save" }));
+    await page().findByRole("heading", { name: "Test connector" });
+    expect(bodies(handled, "PUT").at(-1)).toMatchObject({
+      name: "Own",
+      config: { baseUrl: "https://api.example/x" },
+      secrets: { clientId: "client-1", clientSecret: "SECRET-CANARY" },
+    });
+    await user.click(page().getByRole("button", { name: "Done" }));
     await rowOf("Own");
+  });
+
+  it("can be left before the credentials are entered, and continued at its URL", async () => {
+    const server = new FakeServer();
+    const { user } = await startCreating(/OAuth 2/, server);
+    await fillUrls(user);
+    await user.click(page().getByRole("button", { name: "Create connector" }));
+    await page().findByRole("heading", { name: "OAuth 2.0 is created" });
+    const path = window.location.search;
+    expect(new URLSearchParams(path).get("connector")).toBe(server.connectors.at(-1)?.id);
+    await user.click(page().getByRole("button", { name: "Enter it later" }));
+    await rowOf("OAuth 2.0");
+    cleanup();
+    renderConsole({ server, path: `/${path}` });
+    await screen.findByLabelText(/^Client secret/);
+  });
+
+  it("guides through the registration with the steps of the provider", async () => {
+    await startCreating(/GitHub/);
+    const steps = within(page().getByRole("region", { name: "Register at GitHub" }));
+    expect(steps.getAllByRole("listitem").map(({ textContent }) => textContent)).toEqual([
+      "Create an OAuth app.",
+      `Enter ${SHARED_CALLBACK} as the authorization callback URL.`,
+      "Copy the client ID, and generate a client secret.",
+    ]);
+    const links = steps.getAllByRole<HTMLAnchorElement>("link");
+    expect(links.map(({ textContent, href, rel }) => [textContent?.trim(), href, rel])).toEqual([
+      ["Open GitHub", "https://github.com/settings/developers", "noopener noreferrer"],
+      ["List of scopes", "https://docs.github.com/scopes", "noopener noreferrer"],
+      ["How to register an application", "https://docs.github.com/apps/oauth-apps", "noopener noreferrer"],
+    ]);
+    page().getByText("Tokens of an OAuth app do not expire.");
+  });
+
+  it("ends with a test and the first connection", async () => {
+    const { server, user, opened } = await startCreating(/GitHub/);
+    await user.type(page().getByLabelText(/^Client id/), "client-1");
+    await user.click(page().getByRole("button", { name: "Create connector" }));
+    const test = within(await page().findByRole("region", { name: "Test connector" }));
+    await user.click(test.getByRole("button", { name: "Test connector" }));
+    await test.findByText("The provider accepts them.");
+    await user.click(page().getByRole("button", { name: "Connect GitHub" }));
+    await user.click(dialog().getByRole("button", { name: "Go to github.com" }));
+    await waitFor(() => expect(opened).toHaveLength(1));
+    server.finish("flow-1", "authorized");
+    await page().findByRole("button", { name: "Disconnect GitHub" }, { timeout: 4000 });
+    await expectAccessible();
+  });
+
+  it("does not save credentials of a connector that users are connected through", async () => {
+    const server = new FakeServer();
+    Object.assign(server.connectors.find(({ id }) => id === "wiki") ?? {}, { is_missing_secrets: true });
+    server.otherAffectedUsers = 2;
+    const { user } = renderConsole({ server, path: "/?view=new&connector=wiki" });
+    await user.type(await screen.findByLabelText(/^Client id/), "other");
+    await user.click(page().getByRole("button", { name: "Save" }));
+    expect((await page().findByRole("alert")).textContent).toContain("Edit it in the list of connectors");
+    expect(server.requests.some((one) => one === "PUT /api/actions/connector/wiki")).toBe(false);
+  });
+
+  it("reports a connector that does not exist", async () => {
+    const { user } = renderConsole({ path: "/?view=new&connector=no-such" });
+    await screen.findByRole("heading", { name: "Connector not found" });
+    await user.click(page().getByRole("button", { name: "All connectors" }));
+    await rowOf("GitHub");
+  });
+
+  it("is for editors only", async () => {
+    renderConsole({ as: "bob", path: "/?view=new" });
+    await screen.findByRole("heading", { name: "Connectors" });
   });
 
   it("sends lists and pairs, and rejects a line that is not a pair", async () => {
     const server = new FakeServer();
     const handled = vi.spyOn(server, "handle");
     const { user } = await startCreating(/OAuth 2/, server);
-    await user.type(dialog().getByLabelText("Authorization URL"), "https://id.example/a");
-    await user.type(dialog().getByLabelText("Token URL"), "https://id.example/t");
-    await user.type(dialog().getByLabelText("Base URL"), "https://api.example");
-    await user.selectOptions(dialog().getByLabelText(/^Client authentication/), "post");
+    await fillUrls(user);
+    await user.selectOptions(page().getByLabelText(/^Client authentication/), "post");
     await user.type(
-      dialog().getByLabelText(/^Destinations/),
+      page().getByLabelText(/^Destinations/),
       "https://a.example{enter}{enter} https://b.example",
     );
-    await user.type(dialog().getByLabelText(/^Extra parameters/), "prompt");
-    await user.click(dialog().getByRole("button", { name: "Create connector" }));
-    await dialog().findByText("Write each line as name=value.");
-    await user.type(dialog().getByLabelText(/^Extra parameters/), "=a=b");
-    await user.click(dialog().getByRole("button", { name: "Create connector" }));
-    await screen.findByRole("heading", { name: /is created/ });
+    await user.type(page().getByLabelText(/^Extra parameters/), "prompt");
+    await user.click(page().getByRole("button", { name: "Create connector" }));
+    await page().findByText("Write each line as name=value.");
+    await user.type(page().getByLabelText(/^Extra parameters/), "=a=b");
+    await user.click(page().getByRole("button", { name: "Create connector" }));
+    await page().findByRole("heading", { name: /is created/ });
     expect(bodies(handled, "POST").at(-1).config).toEqual({
-      authorizationUrl: "https://id.example/a",
-      tokenUrl: "https://id.example/t",
-      baseUrl: "https://api.example",
+      authorizationUrl: "https://api.example/x",
+      tokenUrl: "https://api.example/x",
+      baseUrl: "https://api.example/x",
       clientAuth: "post",
       destinations: ["https://a.example", "https://b.example"],
       extraAuthorizationParameters: { prompt: "a=b" },
@@ -101,10 +242,10 @@ describe("creating a connector", () => {
 
   it("reports that the id is taken, and keeps the form", async () => {
     const { user } = await startCreating(/GitHub/);
-    await user.type(dialog().getByLabelText(/^Id/), "github");
-    await user.click(dialog().getByRole("button", { name: "Create connector" }));
-    await dialog().findByText("This id is taken. Choose another one.");
-    expect(dialog().getByLabelText(/^Id/)).toHaveProperty("value", "github");
+    await user.type(page().getByLabelText(/^Id/), "github");
+    await user.click(page().getByRole("button", { name: "Create connector" }));
+    await page().findByText("This id is taken. Choose another one.");
+    expect(page().getByLabelText(/^Id/)).toHaveProperty("value", "github");
   });
 });
 

@@ -1,7 +1,7 @@
 import { screen, waitFor, within } from "@testing-library/react";
 import { describe, expect, it } from "vitest";
 import { FakeServer } from "../../testing/fake-server.ts";
-import { dialog, menuItem, renderConsole, rowOf } from "./kit.tsx";
+import { dialog, menuItem, page, renderConsole, rowOf, startCreating } from "./kit.tsx";
 
 const focused = () => document.activeElement;
 
@@ -65,25 +65,21 @@ describe("the menu of a row", () => {
 });
 
 describe("the focus", () => {
-  it("moves to the first field after a provider is picked, and back to the provider", async () => {
-    const { user } = renderConsole();
-    await user.click(await screen.findByRole("button", { name: "New connector" }));
-    await user.click(await dialog().findByRole("button", { name: /SharePoint/ }));
-    expect(focused()).toBe(dialog().getByLabelText("Name"));
-    await user.click(dialog().getByRole("button", { name: "Choose another provider" }));
-    expect(focused()).toBe(dialog().getByRole("button", { name: /SharePoint/ }));
+  it("moves to the heading after a provider is picked, and back to the provider", async () => {
+    const { user } = await startCreating(/SharePoint/);
+    expect(focused()).toBe(page().getByRole("heading", { name: "New connector: SharePoint" }));
+    await user.click(page().getByRole("button", { name: "Choose another provider" }));
+    expect(focused()).toBe(page().getByRole("button", { name: /SharePoint/ }));
   });
 
-  it("moves to the redirect URI after a connector is created", async () => {
-    const { user } = renderConsole();
-    await user.click(await screen.findByRole("button", { name: "New connector" }));
-    await user.click(await dialog().findByRole("button", { name: /OAuth 2/ }));
+  it("moves to the heading after a connector is created", async () => {
+    const { user } = await startCreating(/OAuth 2/);
     for (const label of ["Authorization URL", "Token URL", "Base URL"]) {
-      await user.type(dialog().getByLabelText(label), "https://id.example/x");
+      await user.type(page().getByLabelText(label), "https://id.example/x");
     }
-    await user.click(dialog().getByRole("button", { name: "Create connector" }));
-    await screen.findByRole("heading", { name: /is created/ });
-    expect(focused()).toBe(dialog().getByRole("button", { name: "Copy: Redirect URI" }));
+    await user.click(page().getByRole("button", { name: "Create connector" }));
+    const heading = await page().findByRole("heading", { name: /is created/ });
+    await waitFor(() => expect(focused()).toBe(heading));
   });
 
   it("stays in the row while a connector is connected", async () => {

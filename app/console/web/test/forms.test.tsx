@@ -1,14 +1,7 @@
 import { fireEvent, screen, waitFor } from "@testing-library/react";
 import { describe, expect, it } from "vitest";
 import { FakeServer } from "../../testing/fake-server.ts";
-import { dialog, expectAccessible, menuItem, renderConsole, rowOf } from "./kit.tsx";
-
-async function startCreating(type: RegExp, server = new FakeServer()) {
-  const here = renderConsole({ server });
-  await here.user.click(await screen.findByRole("button", { name: "New connector" }));
-  await here.user.click(await dialog().findByRole("button", { name: type }));
-  return here;
-}
+import { dialog, expectAccessible, menuItem, page, renderConsole, rowOf, startCreating } from "./kit.tsx";
 
 async function startEditing(name: string, field: string | RegExp, server: FakeServer) {
   const here = renderConsole({ server });
@@ -17,7 +10,8 @@ async function startEditing(name: string, field: string | RegExp, server: FakeSe
   return here;
 }
 
-const field = (label: string | RegExp) => dialog().getByLabelText<HTMLInputElement>(label);
+/** A control of the form, which is in a dialog or is a page. */
+const field = (label: string | RegExp) => screen.getByLabelText<HTMLInputElement>(label);
 
 /** The texts that describe a control. */
 const description = (label: string | RegExp) =>
@@ -41,8 +35,8 @@ describe("the errors of a form", () => {
     await user.type(field(/^Id/), "Wrong Id");
     await user.type(field("Authorization URL"), "not a url");
     await user.type(field(/^Extra parameters/), "no pair");
-    await user.click(dialog().getByRole("button", { name: "Create connector" }));
-    await dialog().findByText("6 entries are not valid.");
+    await user.click(page().getByRole("button", { name: "Create connector" }));
+    await page().findByText("6 entries are not valid.");
     for (const [label, text] of [
       ["Name", "Enter a value."],
       [/^Id/, "Use lower-case letters"],
@@ -59,7 +53,7 @@ describe("the errors of a form", () => {
     await expectAccessible();
     await user.type(field("Name"), "x");
     expect(field("Name").getAttribute("aria-invalid")).toBeNull();
-    await dialog().findByText("5 entries are not valid.");
+    await page().findByText("5 entries are not valid.");
   });
 
   it.each([
@@ -71,8 +65,10 @@ describe("the errors of a form", () => {
     ["name", "Name"],
     ["auth_mode", "Account"],
   ] as const)("of the server are shown at their field: %s", async (path, label) => {
-    const { server, user } = await startCreating(/OAuth 2/);
-    for (const url of ["Authorization URL", "Token URL", "Base URL"]) {
+    // Where the redirect URI is generated, the credentials are entered later.
+    const isCredential = path.startsWith("secrets.");
+    const { server, user } = await startCreating(isCredential ? /GitHub/ : /OAuth 2/);
+    for (const url of isCredential ? [] : ["Authorization URL", "Token URL", "Base URL"]) {
       await user.type(field(url), "https://id.example/x");
     }
     server.faults.set("POST /api/actions/connector", [
@@ -80,8 +76,8 @@ describe("the errors of a form", () => {
       "invalid_request",
       { field: path, detail: `${path}: is not allowed here` },
     ]);
-    await user.click(dialog().getByRole("button", { name: "Create connector" }));
-    await dialog().findByText("The server does not accept this: is not allowed here");
+    await user.click(page().getByRole("button", { name: "Create connector" }));
+    await page().findByText("The server does not accept this: is not allowed here");
     expect(description(label)).toContain("is not allowed here");
     expect(document.activeElement).toBe(field(label));
     expect(description(label)).not.toContain(`${path}:`);
@@ -90,8 +86,8 @@ describe("the errors of a form", () => {
   it("of the server without a field of the form are shown above the buttons", async () => {
     const { server, user } = await startCreating(/GitHub/);
     server.faults.set("POST /api/actions/connector", [400, "host_not_allowed", { field: "config.other" }]);
-    await user.click(dialog().getByRole("button", { name: "Create connector" }));
-    expect((await dialog().findByRole("alert")).textContent).toContain("may not send requests to this host");
+    await user.click(page().getByRole("button", { name: "Create connector" }));
+    expect((await page().findByRole("alert")).textContent).toContain("may not send requests to this host");
   });
 });
 
@@ -102,25 +98,43 @@ describe("a form that is filled in", () => {
     const { user } = await startCreating(/GitHub/);
     await user.type(field(/^Client id/), "client-1");
     for (const close of [
-      () => user.click(dialog().getByRole("button", { name: "Cancel" })),
-      () => user.click(dialog().getByRole("button", { name: "Close" })),
-      () => user.keyboard("{Escape}"),
-      () => user.click(dialog().getByRole("button", { name: "Choose another provider" })),
+      () => user.click(page().getByRole("button", { name: "Cancel" })),
+      () => user.click(page().getByRole("button", { name: "Choose another provider" })),
+      () => user.selectOptions(screen.getByRole("combobox", { name: "Space" }), "Marketing"),
     ]) {
       await close();
       dialog().getByRole("heading", { name: QUESTION });
       await user.click(dialog().getByRole("button", { name: "Keep editing" }));
       expect(field(/^Client id/).value).toBe("client-1");
     }
-    await user.click(dialog().getByRole("button", { name: "Cancel" }));
+    await user.click(page().getByRole("button", { name: "Cancel" }));
     await expectAccessible();
+    await user.click(dialog().getByRole("button", { name: "Discard" }));
+    await rowOf("GitHub");
+  });
+
+  it("in a dialog is also kept by the keys and buttons that close it", async () => {
+    const { user } = await startEditing("Team wiki", "Tenant", new FakeServer());
+    await user.type(field("Tenant"), "-2");
+    for (const close of [
+      () => user.click(dialog().getByRole("button", { name: "Cancel" })),
+      () => user.click(dialog().getByRole("button", { name: "Close" })),
+      () => user.keyboard("{Escape}"),
+    ]) {
+      await close();
+      dialog().getByRole("heading", { name: QUESTION });
+      await user.click(dialog().getByRole("button", { name: "Keep editing" }));
+      expect(field("Tenant").value).toBe("contoso-2");
+    }
+    await user.click(dialog().getByRole("button", { name: "Cancel" }));
     await user.click(dialog().getByRole("button", { name: "Discard" }));
     expect(screen.queryByRole("dialog")).toBeNull();
   });
 
   it("is closed without a question while it is as it was", async () => {
     const { user } = await startCreating(/GitHub/);
-    await user.click(dialog().getByRole("button", { name: "Cancel" }));
+    await user.click(page().getByRole("button", { name: "Cancel" }));
+    await rowOf("GitHub");
     expect(screen.queryByRole("dialog")).toBeNull();
   });
 
@@ -133,7 +147,7 @@ describe("a form that is filled in", () => {
     window.history.pushState(null, "", "/?view=connections");
     window.dispatchEvent(new PopStateEvent("popstate"));
     await screen.findByRole("heading", { name: QUESTION });
-    expect(window.location.search).toBe("");
+    expect(window.location.search).toBe("?view=new&type=.github");
     await user.click(dialog().getByRole("button", { name: "Keep editing" }));
     expect(field(/^Client id/).value).toBe("client-1");
     window.history.pushState(null, "", "/?q=wiki");
@@ -160,14 +174,14 @@ describe("a conflict", () => {
     await user.type(field(/^Id/), "warehouse");
     const readings = () => server.requests.filter((one) => one === "GET /api/actions/connectors").length;
     const before = readings();
-    await user.click(dialog().getByRole("button", { name: "Create connector" }));
-    await dialog().findByText("This id is taken. Choose another one.");
+    await user.click(page().getByRole("button", { name: "Create connector" }));
+    await page().findByText("This id is taken. Choose another one.");
     expect(document.activeElement).toBe(field(/^Id/));
     await waitFor(() => expect(readings()).toBeGreaterThan(before));
     await user.clear(field(/^Id/));
     await user.type(field(/^Id/), "other");
-    await user.click(dialog().getByRole("button", { name: "Create connector" }));
-    await screen.findByText("GitHub was created");
+    await user.click(page().getByRole("button", { name: "Create connector" }));
+    await page().findByRole("heading", { name: "GitHub is created" });
   });
 
   it("with the edit of another user marks what changed, and the next attempt saves", async () => {

@@ -63,6 +63,20 @@ export function dialog() {
   return within(last);
 }
 
+/** The page without its dialogs. */
+export function page() {
+  return within(screen.getByRole("main"));
+}
+
+/** Opens the page that creates a connector of a type. */
+export async function startCreating(type: RegExp, server = new FakeServer()): Promise<Console> {
+  const here = renderConsole({ server });
+  await here.user.click(await screen.findByRole("button", { name: "New connector" }));
+  await here.user.click(await page().findByRole("button", { name: type }));
+  await page().findByRole("heading", { level: 1, name: /^New connector: / });
+  return here;
+}
+
 /** An entry of a menu. jsdom does not implement popovers, so every menu counts as closed. */
 export function menuItem(name: string, inside?: HTMLElement): HTMLElement {
   return (inside ? within(inside) : screen).getByRole("menuitem", { name, hidden: true });

@@ -2,7 +2,7 @@ import { spacePrefix } from "@grantry/client";
 import { useSyncExternalStore } from "react";
 
 /** The views of the console. */
-export type View = "connectors" | "connections" | "login";
+export type View = "connectors" | "connections" | "new" | "login";
 
 /** The current place. The URL contains everything that a reload must restore. */
 export interface Place {
@@ -21,7 +21,8 @@ export function placeOf(url: URL): Place {
   const path = url.pathname.slice(BASE_PATH.length);
   const space = path.match(/^\/s\/([^/]+)/)?.[1];
   const parameters = url.searchParams;
-  const view = parameters.get("view") === "connections" ? "connections" : "connectors";
+  const view =
+    (["connections", "new"] as const).find((one) => one === parameters.get("view")) ?? "connectors";
   return {
     space: space === undefined ? "default" : decode(space),
     view: path === "/login" ? "login" : view,
@@ -62,17 +63,26 @@ let hold: Hold | undefined;
 /** The URL that is shown while a navigation is held. */
 let shownUrl = "";
 
-/** Asks before every navigation of the browser's buttons. Returns the function that ends this. */
+/** Asks before every navigation that leaves the page: of the browser's buttons, and of links. Returns the function that ends this. */
 export function holdNavigation(ask: Hold): () => void {
   hold = ask;
   shownUrl = window.location.href;
   return () => {
-    hold = undefined;
+    if (hold === ask) {
+      hold = undefined;
+    }
   };
 }
 
 /** Navigates to a URL of the console without loading the page. */
 export function navigate(url: string, { replace = false } = {}): void {
+  if (hold && !replace) {
+    hold(() => {
+      hold = undefined;
+      navigate(url);
+    });
+    return;
+  }
   if (replace) {
     history.replaceState(history.state, "", url);
   } else {

@@ -86,7 +86,7 @@ function SignedIn({ session, place, call }: { session: Session; place: Place; ca
   }
   return (
     <HereProvider value={here}>
-      <Shell key={here.space.id} view={place.view === "connections" ? "connections" : "connectors"} />
+      <Shell key={here.space.id} view={place.view === "login" ? "connectors" : place.view} />
     </HereProvider>
   );
 }

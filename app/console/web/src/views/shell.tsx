@@ -1,4 +1,4 @@
-import { navigate, urlOf } from "../lib/location.ts";
+import { navigate, urlOf, type View } from "../lib/location.ts";
 import { usePreferences } from "../lib/preferences.tsx";
 import { includes, spaceName, useHere } from "../lib/session.tsx";
 import { useTitle } from "../lib/title.ts";
@@ -7,11 +7,16 @@ import { Brand } from "./brand.tsx";
 import { ConnectorsView } from "./connectors/connectors-view.tsx";
 import { UserMenu } from "./user-menu.tsx";
 
-type ShellView = "connectors" | "connections";
+type ShellView = Exclude<View, "login">;
 
 const ConnectionsView = loadedLater(
   "connections-view",
   async () => (await import("./connections/connections-view.tsx")).ConnectionsView,
+);
+
+const CreateView = loadedLater(
+  "create-view",
+  async () => (await import("./editor/create-view.tsx")).CreateView,
 );
 
 /** The frame of every view: name, space, sections, user. */
@@ -19,8 +24,10 @@ export function Shell({ view }: { view: ShellView }) {
   const { t } = usePreferences();
   const { space } = useHere();
   const isAdmin = includes(space.role, "admin");
-  const shown = isAdmin ? view : "connectors";
-  useTitle(`${t(`shell.${shown}`)} · ${spaceName(space)}`);
+  const isAllowed = view === "connectors" || includes(space.role, view === "new" ? "editor" : "admin");
+  const shown = isAllowed ? view : "connectors";
+  const title = shown === "new" ? t("editor.createTitle") : t(`shell.${shown}`);
+  useTitle(`${title} · ${spaceName(space)}`);
 
   return (
     <>
@@ -41,13 +48,15 @@ export function Shell({ view }: { view: ShellView }) {
         </div>
       </header>
       <main id="content" className="content" tabIndex={-1} data-keeps-focus="">
-        {shown === "connections" ? <ConnectionsView /> : <ConnectorsView />}
+        {shown === "connections" && <ConnectionsView />}
+        {shown === "connectors" && <ConnectorsView />}
+        {shown === "new" && <CreateView />}
       </main>
     </>
   );
 }
 
-function SectionLink({ view, current }: { view: ShellView; current: ShellView }) {
+function SectionLink({ view, current }: { view: "connectors" | "connections"; current: ShellView }) {
   const { t } = usePreferences();
   const { space } = useHere();
   const url = urlOf(space.id, view);

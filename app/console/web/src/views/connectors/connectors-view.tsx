@@ -1,5 +1,5 @@
-import { authStatus, type Connector, connectionOf, connectors as readConnectors } from "@grantry/client";
-import { useConnectorAuthStatus, useOAuthRedirectResult } from "@grantry/react";
+import type { Connector } from "@grantry/client";
+import { useConnectorAuthStatus } from "@grantry/react";
 import { useQuery } from "@tanstack/react-query";
 import { useDeferredValue, useEffect, useRef, useState } from "react";
 import { describeError } from "../../lib/errors.ts";
@@ -10,14 +10,12 @@ import { connectorsQuery } from "../../lib/queries.ts";
 import { includes, useHere } from "../../lib/session.tsx";
 import { Button } from "../../ui/button.tsx";
 import { EmptyState, SkeletonRows } from "../../ui/state.tsx";
-import { useToast } from "../../ui/toasts.tsx";
-import { CreateDialog } from "../editor/create-dialog.tsx";
 import { DeleteDialog } from "../editor/delete-dialog.tsx";
 import { EditDialog } from "../editor/edit-dialog.tsx";
-import { failureText, type Mismatch, mismatchedAccounts } from "./connection-control.tsx";
 import { ConnectorTable, rowId } from "./connector-table.tsx";
-import { connectionLabel, type Filter, filterOf, joinStatuses, matches, passes } from "./shown-connector.ts";
+import { type Filter, filterOf, joinStatuses, matches, passes } from "./shown-connector.ts";
 import { Toolbar } from "./toolbar.tsx";
+import { useRedirectOutcome } from "./use-redirect-outcome.ts";
 
 /** The connectors of a space, with the status of the signed-in user at each. */
 export function ConnectorsView() {
@@ -27,7 +25,6 @@ export function ConnectorsView() {
   const search = parameters.get("q") ?? "";
   const filter = filterOf(parameters.get("status"));
   const deferredSearch = useDeferredValue(search);
-  const [isCreating, setCreating] = useState(false);
   const [editing, setEditing] = useState<Connector | null>(null);
   const { deleting, setDeleting, heading, deleted } = useDeletion();
   const { isDown } = useOutage();
@@ -45,7 +42,7 @@ export function ConnectorsView() {
     navigate(urlOf(space.id, "connectors", { q, status: status === "all" ? "" : status }), { replace: true });
   };
   const create = isEditor && (
-    <Button kind="primary" icon="plus" onClick={() => setCreating(true)}>
+    <Button kind="primary" icon="plus" onClick={() => navigate(urlOf(space.id, "new"))}>
       {t("connectors.create")}
     </Button>
   );
@@ -91,7 +88,6 @@ export function ConnectorsView() {
           )}
         </>
       )}
-      {isCreating && <CreateDialog onClose={() => setCreating(false)} />}
       {editing && <EditDialog key={editing.id} connector={editing} onClose={() => setEditing(null)} />}
       {deleting && (
         <DeleteDialog
@@ -123,55 +119,4 @@ function useDeletion() {
     next.current = ids[at + 1] ?? ids[at - 1] ?? null;
   };
   return { deleting, setDeleting, heading, deleted };
-}
-
-/**
- * Shows the result that a redirect returned. Any page can link to such a URL, so no text of it is shown: names are looked up,
- * and a success is shown only after the server has confirmed it. Returns the connection that was authorized with another
- * account.
- */
-function useRedirectOutcome(): Mismatch {
-  const { t } = usePreferences();
-  const { call } = useHere();
-  const toast = useToast();
-  const [mismatched, setMismatched] = useState<Mismatch["of"]>(null);
-
-  /** The connector and its status; undefined where the user sees no connector with this id. */
-  const lookUp = async (id: string) => {
-    try {
-      const [list, statuses] = await Promise.all([readConnectors(call), authStatus(call)]);
-      const connector = list.find((one) => one.id === id);
-      return connector && { connector, status: statuses[id] };
-    } catch {
-      return undefined;
-    }
-  };
-
-  useOAuthRedirectResult({
-    spaceId: call.space,
-    onSuccess: async (id, name) => {
-      const found = await lookUp(id);
-      const connection = connectionOf(found?.status, name);
-      if (found && connection?.status === "connected") {
-        const label = connectionLabel(found.connector.name, connection.name);
-        toast("success", t("toast.connected", { name: label }), id);
-      }
-    },
-    onError: async (id, error, name) => {
-      const found = error.code === "unexpected_response" ? undefined : await lookUp(id);
-      if (!found) {
-        return;
-      }
-      // A connection that was never made has no record; its name is only in the URL.
-      const connection = connectionOf(found.status, name);
-      const accounts = mismatchedAccounts(error, connection);
-      if (connection && accounts) {
-        setMismatched({ connectorId: id, connection: connection.name, ...accounts });
-      } else {
-        const label = connectionLabel(found.connector.name, connection?.name);
-        toast("error", failureText(error, label, found.status, name, t), id);
-      }
-    },
-  });
-  return { of: mismatched, set: setMismatched };
 }

@@ -6,6 +6,14 @@ export type FormType = Pick<
   "id" | "name" | "docs_url" | "redirect_uri" | "auth_modes" | "fields"
 >;
 
+/** Settings that few connectors need. */
+const ADVANCED: readonly string[] = ["requiredScopes", "resource", "refreshErrors"];
+
+/** Whether the form folds a setting. */
+export function isAdvanced(field: ConnectorTypeField): boolean {
+  return ADVANCED.includes(field.name);
+}
+
 /** Name of the control of a profile field, distinct from those of the form. */
 export function controlName(field: ConnectorTypeField): string {
   return `config.${field.name}`;
@@ -40,7 +48,8 @@ function aliasOf(field: ConnectorTypeField, config: Connector["config"] | undefi
 export function bodyOf(form: FormData, type: FormType, existing: Connector | undefined): ConnectorBody {
   const text = (name: string) => String(form.get(name) ?? "").trim();
   const body: ConnectorBody = {
-    name: text("name"),
+    // A form without the name keeps it.
+    name: existing && !form.has("name") ? existing.name : text("name"),
     connector_type_id: type.id,
     config: configOf(form, type, existing?.config ?? {}),
   };

@@ -1,15 +1,14 @@
 import { type Connector, type ConnectorBody, GrantryError } from "@grantry/client";
-import { type FormEvent, useEffect, useRef, useState } from "react";
+import { type FormEvent, type ReactNode, useEffect, useRef, useState } from "react";
 import { describeError } from "../../lib/errors.ts";
-import { focusFirstIn } from "../../lib/keep-focus.ts";
 import { usePreferences } from "../../lib/preferences.tsx";
 import { Button } from "../../ui/button.tsx";
 import { CopyText } from "../../ui/copy-text.tsx";
 import { DialogActions, DialogBody } from "../../ui/dialog.tsx";
+import { ExternalLink } from "../../ui/external-link.tsx";
 import { Field } from "../../ui/field.tsx";
-import { Icon } from "../../ui/icon.tsx";
 import { Notice } from "../../ui/notice.tsx";
-import { bodyOf, controlName, type FormType } from "./config.ts";
+import { bodyOf, controlName, type FormType, initialText, isAdvanced } from "./config.ts";
 import { ConfigField } from "./config-field.tsx";
 import {
   controlOfField,
@@ -21,18 +20,28 @@ import {
 } from "./form-errors.ts";
 import type { DiscardGuard } from "./use-discard-guard.tsx";
 
+/** The parts of the form. */
+export type FormPart = "basics" | "settings" | "credentials";
+
 /** Props of {@link ConnectorForm}. */
 export interface ConnectorFormProps {
   type: FormType;
   /** The connector when editing. */
   existing?: Connector;
   submit: string;
+  /** Text of the button that leaves the form. Absent: cancel. */
+  cancel?: string;
+  /** What the form asks for. What it leaves out is kept. Absent: everything. */
+  parts?: readonly FormPart[];
+  /** Whether the form is a page instead of the content of a dialog. */
+  isPage?: boolean;
   guard: DiscardGuard;
   /** Sends the form. If it rejects, the form stays open and shows the error. */
   onSubmit: (body: ConnectorBody, id: string | undefined) => Promise<void>;
   onClose: () => void;
-  onChangeType?: () => void;
 }
+
+const ALL_PARTS: readonly FormPart[] = ["basics", "settings", "credentials"];
 
 const NO_PROBLEM: FormProblem = { fields: {} };
 
@@ -43,13 +52,15 @@ const NO_PROBLEM: FormProblem = { fields: {} };
  * a client secret must not be in the document.
  */
 export function ConnectorForm({
-  type,
+  type: wholeType,
   existing,
   submit,
+  cancel,
+  parts = ALL_PARTS,
+  isPage = false,
   guard,
   onSubmit,
   onClose,
-  onChangeType,
 }: ConnectorFormProps) {
   const { t } = usePreferences();
   const form = useRef<HTMLFormElement>(null);
@@ -57,14 +68,9 @@ export function ConnectorForm({
   const [problem, setProblem] = useState(NO_PROBLEM);
   // Counts the failed attempts: each moves the focus to the first field with an error.
   const [attempt, setAttempt] = useState(0);
-  const isNew = existing === undefined;
-
-  useEffect(() => {
-    // The button that chose the provider is gone.
-    if (isNew) {
-      focusFirstIn(form.current?.querySelector("fieldset"));
-    }
-  }, [isNew]);
+  const has = (part: FormPart) => parts.includes(part);
+  // A setting without a control is kept.
+  const type = has("settings") ? wholeType : { ...wholeType, fields: [] };
 
   useEffect(() => {
     if (attempt > 0) {
@@ -129,54 +135,51 @@ export function ConnectorForm({
   return (
     <form
       ref={form}
-      className="dialog__form"
+      className={isPage ? "form-page" : "dialog__form"}
       noValidate
       onSubmit={(event) => void send(event)}
       onInput={changed}
       onChange={changed}
     >
-      <DialogBody>
-        {onChangeType && (
-          <Button kind="quiet" icon="back" onClick={onChangeType}>
-            {t("editor.changeType")}
-          </Button>
+      <Body isPage={isPage}>
+        {has("basics") && <Basics type={type} existing={existing} errors={problem.fields} />}
+        {has("settings") && <Settings type={type} existing={existing} errors={problem.fields} />}
+        {has("credentials") && (
+          <Credentials type={type} existing={existing} errors={problem.fields} isGuided={isPage} />
         )}
-        <Basics type={type} existing={existing} errors={problem.fields} />
-        {type.fields.length > 0 && (
-          <fieldset className="fieldset">
-            <legend>{t("editor.settings", { type: type.name })}</legend>
-            {type.fields.map((field) => (
-              <ConfigField
-                key={field.name}
-                field={field}
-                config={existing?.config}
-                error={problem.fields[controlName(field)]}
-              />
-            ))}
-          </fieldset>
-        )}
-        <Credentials type={type} existing={existing} errors={problem.fields} />
-      </DialogBody>
-      <FormNotice problem={problem} />
-      <DialogActions>
-        <Button onClick={onClose}>{t("common.cancel")}</Button>
+      </Body>
+      <FormNotice problem={problem} isPage={isPage} />
+      <Actions isPage={isPage}>
+        <Button onClick={onClose}>{cancel ?? t("common.cancel")}</Button>
         <Button type="submit" kind="primary" busy={busy}>
           {busy ? t("editor.saving") : submit}
         </Button>
-      </DialogActions>
+      </Actions>
     </form>
   );
 }
 
+function Body({ isPage, children }: { isPage: boolean; children: ReactNode }) {
+  return isPage ? <div className="form-page__body">{children}</div> : <DialogBody>{children}</DialogBody>;
+}
+
+function Actions({ isPage, children }: { isPage: boolean; children: ReactNode }) {
+  return isPage ? (
+    <div className="form-page__actions">{children}</div>
+  ) : (
+    <DialogActions>{children}</DialogActions>
+  );
+}
+
 /** What is wrong in general, and the number of fields with an error. */
-function FormNotice({ problem: { text, fields } }: { problem: FormProblem }) {
+function FormNotice({ problem: { text, fields }, isPage }: { problem: FormProblem; isPage: boolean }) {
   const { t } = usePreferences();
   const count = Object.keys(fields).length;
   if (text === undefined && count === 0) {
     return null;
   }
   return (
-    <div className="dialog__problem">
+    <div className={isPage ? "form-page__problem" : "dialog__problem"}>
       <Notice kind="error">{text ?? t("form.count", { count })}</Notice>
     </div>
   );
@@ -234,25 +237,62 @@ function Basics({ type, existing, errors }: PartProps) {
   );
 }
 
-function Credentials({ type, existing, errors }: PartProps) {
+function Settings({ type, existing, errors }: PartProps) {
+  const { t } = usePreferences();
+  const control = (field: FormType["fields"][number]) => (
+    <ConfigField
+      key={field.name}
+      field={field}
+      config={existing?.config}
+      error={errors[controlName(field)]}
+    />
+  );
+  const usual = type.fields.filter((field) => !isAdvanced(field));
+  const advanced = type.fields.filter(isAdvanced);
+  const isSet = advanced.some((field) => initialText(field, existing?.config) !== "");
+  const [isOpen, setOpen] = useState(isSet);
+  const hasError = advanced.some((field) => errors[controlName(field)] !== undefined);
+  return (
+    <>
+      {usual.length > 0 && (
+        <fieldset className="fieldset">
+          <legend>{t("editor.settings", { type: type.name })}</legend>
+          {usual.map(control)}
+        </fieldset>
+      )}
+      {advanced.length > 0 && (
+        <details
+          className="advanced"
+          open={isOpen || hasError}
+          onToggle={(event) => setOpen(event.currentTarget.open)}
+        >
+          <summary>{t("editor.advanced")}</summary>
+          <div className="fieldset">{advanced.map(control)}</div>
+        </details>
+      )}
+    </>
+  );
+}
+
+function Credentials({ type, existing, errors, isGuided }: PartProps & { isGuided: boolean }) {
   const { t } = usePreferences();
   const redirectUri = existing?.redirect_uri ?? type.redirect_uri;
   const isKept = existing !== undefined && !existing.is_missing_secrets;
   return (
     <fieldset className="fieldset">
       <legend>{t("editor.credentials")}</legend>
-      <div className="field">
-        <span className="field__label">{t("editor.redirectUri")}</span>
-        {redirectUri ? (
-          <>
-            <CopyText text={redirectUri} label={t("editor.redirectUri")} />
-            <p className="field__hint">{t("editor.redirectUriHint")}</p>
-          </>
-        ) : (
-          <p className="field__hint">{t("editor.redirectUriLater")}</p>
-        )}
-        <DocsLink url={type.docs_url} />
-      </div>
+      {!isGuided && (
+        <div className="field">
+          <span className="field__label">{t("editor.redirectUri")}</span>
+          {redirectUri && (
+            <>
+              <CopyText text={redirectUri} label={t("editor.redirectUri")} />
+              <p className="field__hint">{t("editor.redirectUriHint")}</p>
+            </>
+          )}
+          <ExternalLink url={type.docs_url}>{t("editor.docs")}</ExternalLink>
+        </div>
+      )}
       <Field label={t("editor.clientId")} hint={isKept && t("editor.keepHint")} error={errors.clientId}>
         {(control) => <input {...control} name="clientId" autoComplete="off" spellCheck={false} />}
       </Field>
@@ -264,17 +304,5 @@ function Credentials({ type, existing, errors }: PartProps) {
         {(control) => <input {...control} name="clientSecret" type="password" autoComplete="new-password" />}
       </Field>
     </fieldset>
-  );
-}
-
-function DocsLink({ url }: { url: string | null | undefined }) {
-  const { t } = usePreferences();
-  if (!url?.startsWith("https://")) {
-    return null;
-  }
-  return (
-    <a className="small" href={url} target="_blank" rel="noopener noreferrer">
-      {t("editor.docs")} <Icon name="external" />
-    </a>
   );
 }

@@ -1,4 +1,4 @@
-import { type ReactNode, useCallback, useEffect, useState } from "react";
+import { type ReactNode, useCallback, useEffect, useRef, useState } from "react";
 import { holdNavigation } from "../../lib/location.ts";
 import { usePreferences } from "../../lib/preferences.tsx";
 import { ConfirmDialog } from "../../ui/confirm-dialog.tsx";
@@ -20,6 +20,7 @@ export function useDiscardGuard(): DiscardGuard {
   const { t } = usePreferences();
   const [isDirty, setDirty] = useState(false);
   const [pending, setPending] = useState<{ action: () => void } | null>(null);
+  const release = useRef(() => {});
 
   useEffect(() => {
     if (!isDirty) {
@@ -27,12 +28,19 @@ export function useDiscardGuard(): DiscardGuard {
     }
     const ask = (event: BeforeUnloadEvent) => event.preventDefault();
     window.addEventListener("beforeunload", ask);
-    const release = holdNavigation((proceed) => setPending({ action: proceed }));
+    const end = holdNavigation((proceed) => setPending({ action: proceed }));
+    release.current = end;
     return () => {
       window.removeEventListener("beforeunload", ask);
-      release();
+      end();
     };
   }, [isDirty]);
+
+  // At once, so that the caller can navigate before the next effect.
+  const clean = useCallback(() => {
+    release.current();
+    setDirty(false);
+  }, []);
 
   const leave = (action: () => void) => {
     if (isDirty) {
@@ -43,7 +51,7 @@ export function useDiscardGuard(): DiscardGuard {
   };
   return {
     changed: useCallback(() => setDirty(true), []),
-    clean: useCallback(() => setDirty(false), []),
+    clean,
     leave,
     question: pending && (
       <ConfirmDialog
@@ -51,7 +59,7 @@ export function useDiscardGuard(): DiscardGuard {
         submit={t("form.discard")}
         cancel={t("form.keep")}
         onConfirm={() => {
-          setDirty(false);
+          clean();
           pending.action();
         }}
         onClose={() => setPending(null)}
