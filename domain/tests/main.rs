@@ -33,4 +33,5 @@ mod shared;
 mod start;
 mod status;
 mod tampering;
+mod try_connection;
 mod users;

@@ -67,6 +67,8 @@ export class FakeServer {
   otherUsers: User[] = [];
   /** Diagnostics by connector id. */
   diagnostics = new Map<string, Diagnostics>();
+  /** The status that the API responds with when a connection is tried, by connector id. Absent: 200. */
+  apiStatuses = new Map<string, number>();
   /** Results of tests by connector id. Without one, everything is in order. */
   tests = new Map<string, ConnectorTest>();
   /** What the metadata of an issuer adds, by connector id. */
@@ -303,6 +305,20 @@ export class FakeServer {
         ({ user, space, match }) => {
           this.need(user, space, "editor");
           return this.diagnostics.get(this.get(user, space, match).id) ?? { anomalies: [] };
+        },
+      ],
+      [
+        /^POST \/internal\/actions\/connector\/([^/]+)\/_try$/,
+        ({ user, space, match, body }) => {
+          const connector = this.get(user, space, match);
+          const connection = this.connectionsOf(keyOf(connector, user)).find(
+            (one) => one.name === nameOf(body),
+          );
+          if (connection?.status !== "connected") {
+            throw new Rejection(409, "authorization_required");
+          }
+          const { name, account } = connection;
+          return { http_status: this.apiStatuses.get(connector.id) ?? 200, connection: name, account };
         },
       ],
       [

@@ -137,6 +137,7 @@ export function connector(
     auth_mode: "per-user",
     config: {},
     is_missing_secrets: false,
+    can_be_tried: type === ".github",
     redirect_uri: redirectUriOf(type, id),
     created_at: "2026-06-01T09:00:00Z",
     updated_at: "2026-06-20T14:30:00Z",

@@ -3,7 +3,7 @@
 use thiserror::Error;
 
 use crate::connector::ConnectorConfig;
-use crate::provider::ProviderSettings;
+use crate::provider::{Origin, ProviderSettings};
 
 /// Turns a configuration into provider settings. Pure computation without requests, cheap enough for every access token.
 #[cfg_attr(feature = "mock", mockall::automock)]
@@ -14,6 +14,23 @@ pub trait ProviderProfiles: Send + Sync {
     /// Another number whenever [`settings`](Self::settings) may return something else for an equal configuration than before: what
     /// it returned is kept until then. Always the same for profiles that do not change while the process runs.
     fn generation(&self) -> u64;
+
+    /// The request with which users try their connections, if the provider has one. Of a configuration whose
+    /// [`settings`](Self::settings) can be used.
+    fn probe(&self, _config: &ConnectorConfig) -> Option<Probe> {
+        None
+    }
+}
+
+/// A GET that succeeds with every valid token, and changes nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Probe {
+    /// The URL, which the egress policy allows.
+    pub url: String,
+    /// Its origin.
+    pub origin: Origin,
+    /// Header fields that the provider requires.
+    pub headers: Vec<(String, String)>,
 }
 
 /// A configuration that cannot be used. Names the field and never contains its value.

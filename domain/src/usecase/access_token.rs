@@ -319,6 +319,7 @@ impl AccessTokens {
             token_type: secrets.token_type,
             expires_at: secrets.expires_at,
             connection: Some(grant.owner().connection.clone()),
+            account: secrets.account.map(|account| account.label),
             // A grant without a base URL is of settings that had a fixed one.
             base_url: base_url.ok_or(TokenError::Misconfigured)?,
         })

@@ -157,6 +157,7 @@ impl ClientCredentialsCache {
             token_type: cached.token_type.clone(),
             expires_at: cached.expires_at,
             connection: None,
+            account: None,
             base_url: base_url.to_owned(),
         })
     }

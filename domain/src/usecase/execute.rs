@@ -1,4 +1,5 @@
-//! Running a connector: one request to its API with the user's access token.
+//! Running a connector: one request to its API with the user's access token. The request is that of the caller, or the one with
+//! which users try their connections.
 
 use std::sync::Arc;
 
@@ -8,11 +9,11 @@ use crate::authorization::Reason;
 use crate::connector::ConnectorKey;
 use crate::encoding::sha256;
 use crate::identity::{Actor, ConnectionName, Role, UserId};
-use crate::ports::{ApiError, ApiQuery, ApiRequest, ApiResponse, ConnectorStore, ResourceServer};
+use crate::ports::{ApiError, ApiQuery, ApiRequest, ApiRequestRefused, ApiResponse, ConnectorStore, Probe, ResourceServer};
 use crate::secret::Secret;
 use crate::usecase::access::{Access, AccessError};
 use crate::usecase::access_token::AccessTokens;
-use crate::usecase::settings::ConnectorSettings;
+use crate::usecase::settings::{AuthenticSettings, ConnectorSettings};
 use crate::usecase::token::{AccessTokenRequest, TokenError};
 
 /// A request to the API behind a connector.
@@ -35,6 +36,17 @@ pub struct Execution {
     pub headers: Vec<(String, String)>,
     /// Body.
     pub body: Option<Vec<u8>>,
+}
+
+/// What a user finds out about a connection. Contains nothing of the response but its status.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TriedConnection {
+    /// HTTP status of the response of the API.
+    pub http_status: u16,
+    /// The connection that was used.
+    pub connection: ConnectionName,
+    /// Label of its account at the provider, if it is known.
+    pub account: Option<String>,
 }
 
 /// Why there is no response of the API.
@@ -61,6 +73,10 @@ impl ExecuteError {
         }
     }
 }
+
+/// The type of the connector has no such request.
+const NOTHING_TO_TRY: ApiRequestRefused =
+    ApiRequestRefused { field: "connector_type_id", problem: "has no request with which a connection can be tried" };
 
 /// Runs connectors.
 pub(crate) struct Executor {
@@ -105,12 +121,48 @@ impl Executor {
         let call = Call { actor, connector, user: user.clone(), connection, path: &path, query: &query };
         let first = self.authorize(call).await?;
         let api_request = ApiRequest { method, url: first.url.clone(), headers, body, user };
-        let response = self.resource.send(&api_request, &first.token).await?;
+        self.send(first, &api_request).await
+    }
+
+    /// Sends the request of the profile that succeeds with every valid token, with that of the calling user.
+    pub(super) async fn try_connection(
+        &self,
+        actor: &Actor,
+        connector: ConnectorKey,
+        connection: Option<ConnectionName>,
+    ) -> Result<TriedConnection, ExecuteError> {
+        let user =
+            self.access.authorize_user(actor, &connector.space, Role::Viewer).await.map_err(TokenError::from)?.clone();
+        let settings = self.usable_settings(&connector).await?;
+        let Probe { url, origin, headers } = settings.probe.clone().ok_or(ApiError::Refused(NOTHING_TO_TRY))?;
+        let request = AccessTokenRequest {
+            actor: actor.clone(),
+            connector,
+            user: user.clone(),
+            connection,
+            destination: Some(origin),
+        };
+        let issued = self.tokens.issue(&request, None).await?;
+        let (connection, account) = (issued.connection.clone().unwrap_or_default(), issued.account);
+        let api_request = ApiRequest { method: "GET".to_owned(), url: url.clone(), headers, body: None, user };
+        let first = AuthorizedCall { url, token: issued.token, request, connection: issued.connection };
+        let response = self.send(first, &api_request).await?;
+        Ok(TriedConnection { http_status: response.status, connection, account })
+    }
+
+    async fn usable_settings(&self, key: &ConnectorKey) -> Result<Arc<AuthenticSettings>, TokenError> {
+        let connector = self.connectors.get(key).await?.ok_or(AccessError::NotFound)?;
+        self.tokens.usable_settings(&connector, self.settings.of(&connector))
+    }
+
+    /// Sends a request with its token, and after a 401 once more with another one.
+    async fn send(&self, first: AuthorizedCall, api_request: &ApiRequest) -> Result<ApiResponse, ExecuteError> {
+        let response = self.resource.send(api_request, &first.token).await?;
         if response.status != 401 {
             return Ok(response);
         }
         let second = self.replace_token(first).await?;
-        let response = self.resource.send(&api_request, &second.token).await?;
+        let response = self.resource.send(api_request, &second.token).await?;
         if response.status == 401 { Err(second.rejected_again()) } else { Ok(response) }
     }
 
@@ -118,9 +170,7 @@ impl Executor {
     pub(super) async fn authorize(&self, call: Call<'_>) -> Result<AuthorizedCall, ExecuteError> {
         let space = &call.connector.space;
         self.access.authorize(&call.user, space, Role::Viewer).await.map_err(TokenError::from)?;
-        let found = self.connectors.get(&call.connector).await.map_err(TokenError::from)?;
-        let connector = found.ok_or(TokenError::Access(AccessError::NotFound))?;
-        let settings = self.tokens.usable_settings(&connector, self.settings.of(&connector))?;
+        let settings = self.usable_settings(&call.connector).await?;
         let Call { actor, connector, user, connection, path, query } = call;
         let join = |base_url: &str| self.resource.join(base_url, path, query).map_err(ApiError::Refused);
         // A request that is refused in any case needs no token. The base URL of a grant is known with its token only.

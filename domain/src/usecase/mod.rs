@@ -72,7 +72,7 @@ pub use consent::Consent;
 pub use consent_version::ConsentVersion;
 pub use diagnostics::{DiagnosticsError, DiagnosticsView};
 pub use disconnect::DisconnectError;
-pub use execute::{ExecuteError, Execution};
+pub use execute::{ExecuteError, Execution, TriedConnection};
 pub use housekeeping::{HousekeepingError, Progress, Reconciled};
 pub use launch::LaunchError;
 pub use policy::{InvalidPolicy, OnAuditFailure, Policy, PolicyBounds};
@@ -285,6 +285,16 @@ impl Connections {
     /// forces at most one refresh, and one retry if the body can be repeated.
     pub async fn relay(&self, relay: Relay) -> Result<StreamedResponse, ExecuteError> {
         self.executor.relay(relay).await
+    }
+
+    /// Tries a connection of the calling user with the request of the profile that succeeds with every valid token, if there is one.
+    pub async fn try_connection(
+        &self,
+        actor: &Actor,
+        connector: ConnectorKey,
+        connection: Option<ConnectionName>,
+    ) -> Result<TriedConnection, ExecuteError> {
+        self.executor.try_connection(actor, connector, connection).await
     }
 
     /// A flow of the user. `space` is `None` where the caller names none.

@@ -9,7 +9,7 @@ use crate::authorization::RequiredBinding;
 use crate::connector::{AuthMode, Connector, ConnectorConfig, ConnectorKey};
 use crate::encoding::sha256;
 use crate::ports::{
-    AuditEvent, AuditKind, AuthenticatedRow, Clock, InvalidConfig, ProviderProfiles, RowAuthenticator, RowTag, Urls,
+    AuditEvent, AuditKind, AuthenticatedRow, Clock, InvalidConfig, Probe, ProviderProfiles, RowAuthenticator, RowTag, Urls,
     VaultError,
 };
 use crate::provider::{BindingDigest, Callback, CallbackPath, ProviderSettings};
@@ -48,6 +48,8 @@ pub struct AuthenticSettings {
     pub required: RequiredBinding,
     /// The version of what a user is shown of them.
     pub consent: ConsentVersion,
+    /// The request with which users try their connections, if there is one that may receive their tokens.
+    pub probe: Option<Probe>,
 }
 
 /// For how many connectors the settings are kept.
@@ -150,7 +152,12 @@ impl ConnectorSettings {
             expected_scopes: provider.expected_scopes.clone(),
         };
         let consent = ConsentVersion::of_settings(&provider, digest);
-        let settings = Arc::new(AuthenticSettings { provider, required, consent });
+        let probe = match connector.auth_mode {
+            AuthMode::PerUser => self.profiles.probe(&connector.config),
+            AuthMode::Shared => None,
+        };
+        let probe = probe.filter(|probe| provider.destinations.contains(&probe.origin));
+        let settings = Arc::new(AuthenticSettings { provider, required, consent, probe });
         self.parsed_before.insert(connector, generation, &settings);
         Ok(settings)
     }

@@ -41,6 +41,8 @@ pub struct IssuedAccessToken {
     pub expires_at: Option<Timestamp>,
     /// The connection it belongs to; `None` for a shared connector.
     pub connection: Option<ConnectionName>,
+    /// Label of the account at the provider that consented, if it is known.
+    pub account: Option<String>,
     /// The base URL of the API: that of the grant, or else that of the connector.
     pub base_url: String,
 }

@@ -58,6 +58,8 @@ pub(crate) struct Connector {
     /// not used, its settings are not shown, and it can only be deleted.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     is_tampered: bool,
+    /// Whether `tryConnection` is possible: there is a request that succeeds with every valid token.
+    can_be_tried: bool,
     /// When it was created.
     #[schema(format = DateTime)]
     created_at: String,
@@ -125,6 +127,7 @@ impl Connector {
     fn of(app: &App, view: ConnectorView) -> Self {
         let is_tampered = view.is_tampered();
         let consent = view.settings.as_deref().ok().map(ConsentFacts::of_settings);
+        let can_be_tried = view.settings.as_deref().is_ok_and(|settings| settings.probe.is_some());
         let AuthStatus { user_auth_status, connection, connections, default_connection } = view.status.into();
         let connector = view.connector;
         let now = app.api.clock.now();
@@ -139,6 +142,7 @@ impl Connector {
             is_missing_secrets: view.is_missing_secrets,
             redirect_uri: view.redirect_uri,
             is_tampered,
+            can_be_tried,
             created_at: rfc3339(connector.created_at),
             updated_at: rfc3339(connector.updated_at),
             revision: connector.revision,

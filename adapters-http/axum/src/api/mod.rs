@@ -14,6 +14,7 @@ mod operations;
 pub(crate) mod relay;
 mod relay_fields;
 mod session;
+mod try_connection;
 mod users;
 
 use utoipa_axum::router::OpenApiRouter;
@@ -29,6 +30,7 @@ pub(crate) fn in_space() -> OpenApiRouter<App> {
         .merge(flows::routes())
         .merge(execute::routes())
         .merge(relay::routes())
+        .merge(try_connection::routes())
         .merge(access_token::routes())
         .merge(grants::routes_in_space())
 }

@@ -23,4 +23,5 @@ mod relay;
 mod session;
 mod static_files;
 mod test_app;
+mod try_connection;
 mod users;

@@ -11,7 +11,7 @@ use super::required_scopes::required_scopes;
 use super::reserved::{is_parameter_name, is_reserved, is_resource};
 use super::resource::resources;
 use super::rules::{Pkce, ScopeRules, Wire};
-use super::{ParsedConnector, checked_client_id, checked_scopes, checked_url};
+use super::{ParsedConnector, checked_client_id, checked_scopes, checked_url, probe_at};
 use crate::egress::EgressPolicy;
 
 /// The settings of `.oauth2`.
@@ -82,7 +82,9 @@ pub(super) fn parse_connector(
         refresh_margin: None,
         missing: client_id.is_empty().then(|| "secrets.clientId".to_owned()),
     };
-    Ok(ParsedConnector { settings, wire, refresh_endpoint: None, api: None })
+    let userinfo = settings.endpoints.as_ref().and_then(|endpoints| endpoints.userinfo.as_deref());
+    let probe = userinfo.and_then(|url| probe_at(policy, url, &wire.headers));
+    Ok(ParsedConnector { settings, wire, refresh_endpoint: None, api: None, probe })
 }
 
 /// The issuer identifier as written: it is compared character by character and never normalised (RFC 8414 §3.3).

@@ -19,7 +19,7 @@ use super::reserved::{is_parameter_name, is_reserved};
 use super::resource;
 use super::rules::{ScopeRules, UserinfoMethod, Wire};
 use super::template::{self, Variable};
-use super::{ParsedConnector, checked_client_id, checked_scopes, checked_url, problem, required_scopes};
+use super::{ParsedConnector, checked_client_id, checked_scopes, checked_url, probe_at, problem, required_scopes};
 use crate::egress::EgressPolicy;
 
 /// Settings that repeat what the profile contains. Some front ends send them for every connector.
@@ -232,9 +232,12 @@ impl Profile {
             missing: client_id.is_empty().then(|| "secrets.clientId".to_owned()),
         };
         let refresh_endpoint = optional(&endpoints.refresh)?;
+        let userinfo = endpoints.userinfo.as_ref().filter(|_| wire.identity.method == UserinfoMethod::Get);
+        let probe = api.probe.as_ref().or(userinfo).and_then(|template| fill(template).ok());
+        let probe = probe.and_then(|url| probe_at(policy, &url, &wire.headers));
         let mut wire = wire.clone();
         wire.refresh.errors.extend(config.refresh_errors()?);
-        Ok(ParsedConnector { settings, wire, refresh_endpoint, api: api_of_grant })
+        Ok(ParsedConnector { settings, wire, refresh_endpoint, api: api_of_grant, probe })
     }
 
     /// The values of the variables: from the connector, else the default of the profile.

@@ -20,7 +20,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use grantry_domain::connector::{ConnectorConfig, ProfileId};
-use grantry_domain::ports::{InvalidConfig, ProviderProfiles};
+use grantry_domain::ports::{InvalidConfig, Probe, ProviderProfiles};
 use grantry_domain::provider::{Origin, ProviderSettings, ProviderSnapshot};
 
 pub use self::catalogue::{ConnectorType, ConnectorTypeField, ConnectorTypeSetup};
@@ -70,6 +70,8 @@ pub(crate) struct ParsedConnector {
     pub(crate) refresh_endpoint: Option<String>,
     /// The API, if each grant names it.
     pub(crate) api: Option<ApiTemplate>,
+    /// A request that succeeds with every valid token.
+    pub(crate) probe: Option<Probe>,
 }
 
 struct CachedConnector {
@@ -170,6 +172,10 @@ impl ProviderProfiles for Profiles {
     fn generation(&self) -> u64 {
         0
     }
+
+    fn probe(&self, config: &ConnectorConfig) -> Option<Probe> {
+        self.parse_connector(config).ok()?.probe.clone()
+    }
 }
 
 /// An error about a field, unrelated to allowed hosts.
@@ -189,6 +195,14 @@ fn checked_url(policy: &EgressPolicy, field: &str, text: &str) -> Result<(String
     })?;
     let origin = url.origin().ok_or_else(|| problem(field, "has a host with unsupported characters"))?;
     Ok((url.as_str().to_owned(), origin))
+}
+
+/// A GET that expects JSON, with the header fields of the profile. `None` for a URL that the policy does not allow.
+fn probe_at(policy: &EgressPolicy, url: &str, headers: &BTreeMap<String, String>) -> Option<Probe> {
+    let (url, origin) = checked_url(policy, "connector_type_id", url).ok()?;
+    let accept = ("accept".to_owned(), "application/json".to_owned());
+    let headers = std::iter::once(accept).chain(headers.iter().map(|(name, value)| (name.clone(), value.clone()))).collect();
+    Some(Probe { url, origin, headers })
 }
 
 /// A client id (RFC 6749 appendix A.1). Empty if it is not known yet.

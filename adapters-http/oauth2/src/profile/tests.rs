@@ -521,3 +521,25 @@ fn the_example_of_the_readme_is_a_profile() {
     let profiles = with(example).unwrap();
     assert_eq!(profiles.settings(&connector_config(".example", "{}")).unwrap().callback, CallbackPath::Profiles);
 }
+
+fn probe(profile: &str, settings: &str) -> Option<Probe> {
+    profiles().probe(&connector_config(profile, settings))
+}
+
+#[test]
+fn a_connection_is_tried_at_the_probe_or_at_userinfo() {
+    let github = probe(".github", "{}").unwrap();
+    assert_eq!((github.url.as_str(), github.origin.as_str()), ("https://api.github.com/user", "https://api.github.com"));
+    assert_eq!(github.headers[0], ("accept".to_owned(), "application/json".to_owned()));
+    let discord = probe(".discord", "{}").unwrap();
+    assert_eq!(discord.url, "https://discord.com/api/v10/oauth2/@me", "the probe, and not userinfo");
+    let notion = probe(".notion", "{}").unwrap();
+    assert!(notion.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("notion-version")), "{:?}", notion.headers);
+    assert_eq!(probe(".linear", "{}"), None, "userinfo is a POST");
+    assert_eq!(
+        probe(".oauth2", &by_hand(r#""userinfoUrl":"https://api.example/me""#)).unwrap().url,
+        "https://api.example/me"
+    );
+    assert_eq!(probe(".oauth2", BY_HAND), None);
+    assert_eq!(probe(".oauth2", "{}"), None, "settings that cannot be used");
+}

@@ -176,7 +176,7 @@ describe("creating a connector", () => {
     page().getByText("Tokens of an OAuth app do not expire.");
   });
 
-  it("ends with a test and the first connection", async () => {
+  it("ends with a test and the first connection, which can be tried", async () => {
     const { server, user, opened } = await startCreating(/GitHub/);
     await user.type(page().getByLabelText(/^Client id/), "client-1");
     await user.click(page().getByRole("button", { name: "Create connector" }));
@@ -188,6 +188,8 @@ describe("creating a connector", () => {
     await waitFor(() => expect(opened).toHaveLength(1));
     server.finish("flow-1", "authorized");
     await page().findByRole("button", { name: "Disconnect GitHub" }, { timeout: 4000 });
+    await user.click(page().getByRole("button", { name: "Try it" }));
+    await page().findByText("The connection works.");
     await expectAccessible();
   });
 

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Mutex;
 
 use grantry_domain::connector::ConnectorConfig;
-use grantry_domain::ports::{InvalidConfig, ProviderProfiles};
+use grantry_domain::ports::{InvalidConfig, Probe, ProviderProfiles};
 use grantry_domain::provider::{
     BindingKind, CallbackPath, ClientAuthentication, EndpointSource, Endpoints, ProviderSettings, Scopes,
 };
@@ -26,6 +26,7 @@ pub struct TestProfiles(Mutex<Rules>);
 #[derive(Default)]
 struct Rules {
     by_config: HashMap<String, Rule>,
+    probe: Option<Probe>,
     changes: u64,
 }
 
@@ -53,6 +54,13 @@ impl TestProfiles {
     pub fn refuse(&self, config: &str, field: &str, problem: &str) {
         let refusal = InvalidConfig { field: field.to_owned(), problem: problem.to_owned(), host_not_allowed: false };
         locked(&self.0).set(config, Rule::Refuse(refusal));
+    }
+
+    /// Offers a request with which users try their connections, for every configuration. There is none at first.
+    pub fn offer_probe(&self, probe: Probe) {
+        let mut rules = locked(&self.0);
+        rules.probe = Some(probe);
+        rules.changes += 1;
     }
 
     fn plain(config: &ConnectorConfig) -> ProviderSettings {
@@ -99,5 +107,9 @@ impl ProviderProfiles for TestProfiles {
 
     fn generation(&self) -> u64 {
         locked(&self.0).changes
+    }
+
+    fn probe(&self, _config: &ConnectorConfig) -> Option<Probe> {
+        locked(&self.0).probe.clone()
     }
 }

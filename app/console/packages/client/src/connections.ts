@@ -1,7 +1,7 @@
 import { announceChange } from "./channel.ts";
 import type { components } from "./generated/api-types.ts";
 import { type CallOptions, onLocalClock, send, spacePath } from "./http.ts";
-import type { AuthStatus, Connection } from "./types.ts";
+import type { AuthStatus, Connection, TriedConnection } from "./types.ts";
 
 type Schemas = components["schemas"];
 
@@ -56,6 +56,23 @@ export async function disconnect(connectorId: string, options: DisconnectOptions
     connection === undefined ? undefined : ({ connection } satisfies Schemas["DisconnectBody"]),
   );
   announceChange(connectorId, options.space);
+}
+
+/** Options of {@link tryConnection}. */
+export interface TryOptions extends CallOptions {
+  /** Absent: the only connection, or with several the user's default one; else the call rejects with `connection_ambiguous`. */
+  connection?: string | undefined;
+}
+
+/**
+ * Sends one request to the API with a connection of the signed-in user, and returns the status of the response. For connectors
+ * with `can_be_tried`.
+ */
+export async function tryConnection(connectorId: string, options: TryOptions = {}): Promise<TriedConnection> {
+  const { connection } = options;
+  const body: Schemas["TryBody"] = connection === undefined ? {} : { connection };
+  return (await send<TriedConnection>("POST", connectorPath(connectorId, "_try", options), options, body))
+    .data;
 }
 
 /** Sets the connection that requests without a name use; `null` clears it. Rejects with `connection_not_found`. */

@@ -15,6 +15,8 @@ export {
   disconnect,
   isConnectionName,
   setDefaultConnection,
+  type TryOptions,
+  tryConnection,
 } from "./connections.ts";
 export {
   connectors,

@@ -41,6 +41,8 @@ export type Diagnostics = Schemas["ConnectorDiagnostics"];
 export type ConnectorTest = Schemas["ConnectorTest"];
 /** The result of one check of a connector. */
 export type ConnectorTestResult = Schemas["ConnectorTestResult"];
+/** The status that the API responded with when a connection was tried, and the account. */
+export type TriedConnection = Schemas["TryResult"];
 /** A user of the host, as an admin sees it. */
 export type User = Schemas["UserSummary"];
 /** The number of grants that a deprovisioning ended, and of revocations that are pending at providers. */

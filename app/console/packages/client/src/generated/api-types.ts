@@ -86,6 +86,8 @@ export interface components {
       affected_users?: number | null;
       /** `per-user`: every user connects an account. `shared`: the service account of the connector. */
       auth_mode: components["schemas"]["AuthMode"];
+      /** Whether `tryConnection` is possible: there is a request that succeeds with every valid token. */
+      can_be_tried: boolean;
       /**
        * Settings of the profile, and `authType`: `oauth_authorization_code`, or `oauth_client_credentials` for a shared
        * connector.
@@ -604,6 +606,20 @@ export interface components {
       flowId: string;
       /** The `state` parameter in it. */
       state: string;
+    };
+    /** Which connection to try. */
+    TryBody: {
+      /** Name of the connection. Default: the only one, or the user's default. */
+      connection?: string | null;
+    };
+    /** What the API responded to the request of the profile. */
+    TryResult: {
+      /** Label of its account at the provider, if it is known. */
+      account?: string | null;
+      /** Name of the connection that was used. */
+      connection: string;
+      /** HTTP status of the response of the API. A valid connection results in 200, or another status below 300. */
+      http_status: number;
     };
     /** Whether a user is connected to a connector. */
     UserAuthStatus: "connected" | "not_connected" | "not_applicable";

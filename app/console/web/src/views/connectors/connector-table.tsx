@@ -10,6 +10,7 @@ import { DetailsDialog } from "./details-dialog.tsx";
 import { RowActions, type RowDialog } from "./row-actions.tsx";
 import { RowStatus } from "./row-status.tsx";
 import { existing, type ShownConnector } from "./shown-connector.ts";
+import { TryDialog } from "./try-dialog.tsx";
 
 /** Props of {@link ConnectorTable}. */
 export interface ConnectorTableProps {
@@ -145,6 +146,7 @@ function ConnectorRow({
           <ConnectionsDialog shown={shown} added={added} onAdd={add} mismatch={mismatch} onClose={close} />
         )}
         {dialog === "details" && <DetailsDialog shown={shown} onClose={close} />}
+        {dialog === "try" && <TryDialog shown={shown} onClose={close} />}
         {dialog === "test" && <TestDialog connector={connector} onClose={close} />}
       </td>
     </tr>

@@ -7,13 +7,22 @@ import { Menu, MenuItem } from "../../ui/menu.tsx";
 import type { ShownStatus } from "../../ui/status-badge.tsx";
 import type { ConnectionControl } from "./connection-control.tsx";
 import { existing, type ShownConnector } from "./shown-connector.ts";
+import { triable } from "./try-dialog.tsx";
 
 /** The dialogs of a connector. */
-export type RowDialog = "connect" | "disconnect" | "connections" | "details" | "test" | "edit" | "delete";
+export type RowDialog =
+  | "connect"
+  | "disconnect"
+  | "connections"
+  | "details"
+  | "try"
+  | "test"
+  | "edit"
+  | "delete";
 
 /** The actions that a connector allows now. */
 export function RowActions({
-  shown: { connector, connections, status },
+  shown,
   control,
   open,
 }: {
@@ -23,6 +32,7 @@ export function RowActions({
 }) {
   const { t } = usePreferences();
   const { space } = useHere();
+  const { connector, connections, status } = shown;
   const { name } = connector;
   const isEditor = includes(space.role, "editor");
   const needsEdit = status === "client_refused" || status === "incomplete";
@@ -59,6 +69,7 @@ export function RowActions({
           <MenuItem onSelect={() => open("connections")}>{t("connectors.connections")}</MenuItem>
         )}
         {canReconnect && <MenuItem onSelect={() => open("connect")}>{t("connectors.reconnect")}</MenuItem>}
+        {triable(shown).length > 0 && <MenuItem onSelect={() => open("try")}>{t("connectors.try")}</MenuItem>}
         {isEditor && !isTampered && <MenuItem onSelect={() => open("test")}>{t("connectors.test")}</MenuItem>}
         {isEditor && !isTampered && <MenuItem onSelect={() => open("edit")}>{t("connectors.edit")}</MenuItem>}
         {isEditor && (
