@@ -23,6 +23,7 @@ pub use self::egress::{AddressScope, AllowedUrl, EgressPolicy, InvalidEgress, Ur
 pub use self::exchange::{InvalidExchange, check_exchange};
 pub use self::profile::{
     ConnectorType, ConnectorTypeField, ConnectorTypeSetup, InvalidProfile, ProfileOptions, ProfileSummary, Profiles,
+    reported_scopes,
 };
 pub use self::server::Oauth2Server;
 pub use self::transport::{HttpRequest, HttpResponse, HttpTransport, StreamRequest, StreamResponse, TransportError};

@@ -104,6 +104,7 @@ export const CONNECTOR_TYPES: Schemas["ConnectorType"][] = [
       { name: "tokenUrl", label: "Token URL", kind: "url", required: true },
       { name: "baseUrl", label: "Base URL", kind: "url", required: true },
       { name: "scope", label: "Scope", kind: "text", required: false },
+      { name: "requiredScopes", label: "Required scopes", kind: "text", required: false },
       {
         name: "clientAuth",
         label: "Client authentication",

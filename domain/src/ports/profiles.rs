@@ -17,9 +17,7 @@ pub trait ProviderProfiles: Send + Sync {
 
     /// The request with which users try their connections, if the provider has one. Of a configuration whose
     /// [`settings`](Self::settings) can be used.
-    fn probe(&self, _config: &ConnectorConfig) -> Option<Probe> {
-        None
-    }
+    fn probe(&self, config: &ConnectorConfig) -> Option<Probe>;
 }
 
 /// A GET that succeeds with every valid token, and changes nothing.

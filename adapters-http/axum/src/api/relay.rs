@@ -134,12 +134,10 @@ fn passed_on(response: StreamedResponse, app: &App) -> Result<Response, Problem>
 
 /// The problem of a request that was not relayed. A field is one of the HTTP request, and not of a body with `params`.
 fn problem(error: ExecuteError, start_link: impl FnOnce(&ConnectionName) -> String) -> Problem {
-    match error {
-        ExecuteError::Api(ApiError::Refused(refused)) => {
-            Problem::invalid(refused.field.trim_start_matches("params."), refused.problem)
-        }
-        error => execute_problem(error, start_link),
+    if let ExecuteError::Api(ApiError::Refused(refused)) = error {
+        return Problem::invalid(refused.field.trim_start_matches("params."), refused.problem);
     }
+    execute_problem(error, start_link)
 }
 
 /// Whether a URL leads to this server.

@@ -30,6 +30,7 @@ use self::file::Profile;
 use self::grant_values::ApiTemplate;
 pub use self::page::ProfileSummary;
 use self::rules::Wire;
+pub use self::rules::reported_scopes;
 use crate::egress::EgressPolicy;
 
 /// The id of providers that the connector describes.

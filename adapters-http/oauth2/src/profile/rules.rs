@@ -78,6 +78,11 @@ const PROTOCOL_SCOPES: [&str; 9] =
 /// Stands for all permissions of a resource (Microsoft Entra). Responses name the permissions.
 const ALL_OF_RESOURCE: &str = ".default";
 
+/// The scopes that responses name when they are granted, unless a profile states another rule.
+pub fn reported_scopes(requested: &Scopes) -> Scopes {
+    ScopeRules::default().reported(requested)
+}
+
 impl Default for ScopeRules {
     fn default() -> Self {
         Self {

@@ -126,7 +126,8 @@ describe("the table", () => {
     await screen.findByText(/Create the first one/);
     await expectAccessible();
     await user.click(screen.getByRole("button", { name: "New connector" }));
-    await dialog().findByRole("button", { name: /GitHub/ });
+    await screen.findByRole("searchbox", { name: "Search providers" });
+    screen.getByRole("button", { name: /GitHub/ });
   });
 
   it("has an error state with a retry", async () => {

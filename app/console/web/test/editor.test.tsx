@@ -159,6 +159,23 @@ describe("creating a connector", () => {
     await screen.findByLabelText(/^Client secret/);
   });
 
+  it("folds settings that few connectors need, and opens them for an error", async () => {
+    const server = new FakeServer();
+    const { user } = await startCreating(/OAuth 2/, server);
+    const details = () => page().getByText("Advanced settings").closest("details");
+    expect(details()?.open).toBe(false);
+    await fillUrls(user);
+    server.faults.set("POST /api/actions/connector", [
+      400,
+      "invalid_request",
+      { field: "config.requiredScopes", detail: "config.requiredScopes: is too long" },
+    ]);
+    await user.click(page().getByRole("button", { name: "Create connector" }));
+    await page().findByText("The server does not accept this: is too long");
+    expect(details()?.open).toBe(true);
+    expect(document.activeElement).toBe(page().getByLabelText(/^Required scopes/));
+  });
+
   it("guides through the registration with the steps of the provider", async () => {
     await startCreating(/GitHub/);
     const steps = within(page().getByRole("region", { name: "Register at GitHub" }));

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use grantry_domain::connector::ProfileId;
+use grantry_domain::provider::Scopes;
+use grantry_provider_oauth2::reported_scopes;
 
 use crate::cli::CliError;
 use crate::cli::output::{info, print};
@@ -170,7 +172,8 @@ fn exchange_text(values: &Values) -> String {
     let mut scopes = values.scopes.clone();
     scopes.sort();
     scopes.dedup();
-    let (sent, named) = (scopes.join(" "), scopes.iter().map(|scope| quoted(scope)).collect::<Vec<_>>().join(", "));
+    let reported = reported_scopes(&Scopes::new(&scopes));
+    let (sent, named) = (scopes.join(" "), reported.iter().map(quoted).collect::<Vec<_>>().join(", "));
     let scope = if scopes.is_empty() { String::new() } else { format!(", scope = {}", quoted(&sent)) };
     let is_refreshed = values.refresh_tokens != "none";
     let refresh_token = |token: &str| {

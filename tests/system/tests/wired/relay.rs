@@ -218,7 +218,7 @@ async fn git_clones_and_pushes_through_the_relay() {
     let source = source.to_str().unwrap();
     run_git(work.path(), &["init", "--quiet", "--initial-branch=main", source]).await;
     // Larger than git sends in one request with a length (http.postBuffer).
-    let large: Vec<u8> = (0..3_000_000_u32).map(|number| (number.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+    let large: Vec<u8> = (0..3_000_000_u32).map(|number| number.wrapping_mul(2_654_435_761).to_le_bytes()[2]).collect();
     std::fs::write(work.path().join("source/file"), &large).unwrap();
     run_git(work.path(), &["-C", source, "add", "file"]).await;
     let commit = ["-c", "user.name=A", "-c", "user.email=a@example.org", "commit", "--quiet", "-m", "First"];
