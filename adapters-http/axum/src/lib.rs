@@ -37,6 +37,7 @@ mod page_assets;
 mod pages;
 mod problem;
 mod public_url;
+mod relay_routes;
 mod request_metrics;
 mod return_url;
 mod router;

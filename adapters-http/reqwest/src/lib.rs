@@ -5,6 +5,7 @@
 //! not requested, and cookies are not stored. Errors of reqwest are never passed on, because they contain URLs.
 
 mod body;
+mod classification;
 mod concurrency_limit;
 mod decoding;
 #[cfg(feature = "fuzzing")]

@@ -16,10 +16,10 @@ use http_body::{Body as _, Frame, SizeHint};
 use reqwest::{Body, RequestBuilder, Response};
 use tokio::task::AbortHandle;
 
+use crate::classification::classify;
 use crate::concurrency_limit::Permits;
 use crate::progress::Progress;
 use crate::resolver::SHARE;
-use crate::transport::classify;
 
 /// One request with its place among the others.
 pub(crate) struct Exchange {

@@ -1,6 +1,5 @@
 //! The transport and its limits.
 
-use std::error::Error;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,8 +15,9 @@ use http::{HeaderMap, HeaderValue};
 use reqwest::{Client, ClientBuilder, Response, redirect, retry};
 use tokio::time::Instant;
 
+use crate::classification::classify;
 use crate::concurrency_limit::ConcurrencyLimit;
-use crate::resolver::{AddressNotAllowed, FilteringResolver, NameLookup, SHARE, SystemLookup};
+use crate::resolver::{FilteringResolver, NameLookup, SHARE, SystemLookup};
 use crate::tls::{Protocols, TransportSetupError};
 use crate::{body, decoding, stream, tls};
 
@@ -258,18 +258,6 @@ fn sensitive(secret: Secret) -> Result<HeaderValue, TransportError> {
     let mut value = HeaderValue::from_maybe_shared(body::into_bytes(secret)).map_err(|_| TransportError::NotSent)?;
     value.set_sensitive(true);
     Ok(value)
-}
-
-/// Classifies an error of the library. Its text is dropped, because it may contain the URL.
-pub(crate) fn classify(error: &reqwest::Error) -> TransportError {
-    let mut source = error.source();
-    while let Some(cause) = source {
-        if cause.is::<AddressNotAllowed>() {
-            return TransportError::NotAllowed;
-        }
-        source = cause.source();
-    }
-    if error.is_connect() || error.is_builder() { TransportError::NotSent } else { TransportError::Cut }
 }
 
 fn size(headers: &HeaderMap) -> usize {

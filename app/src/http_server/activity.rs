@@ -26,7 +26,7 @@ pub(super) enum Doing {
         /// When any of them made progress.
         newest: Instant,
     },
-    /// A handler is running whose request body is complete or dropped.
+    /// A handler is running whose request body is complete or dropped, or a response waits for an API.
     Working,
 }
 
@@ -39,6 +39,8 @@ pub(super) enum Phase {
     Working,
     /// Its response is being written. The time is that of the last progress.
     Writing(Instant),
+    /// Its response is written as far as it has arrived from an API, and the client accepts more.
+    Awaiting,
 }
 
 /// The record of one connection.
@@ -75,7 +77,7 @@ impl Activity {
         let (mut receiving, mut writing) = (None, state.blocked.map(|since| (since, since)));
         for phase in state.requests.values() {
             match *phase {
-                Phase::Working => return Doing::Working,
+                Phase::Working | Phase::Awaiting => return Doing::Working,
                 Phase::Receiving(since) => receiving = receiving.max(Some(since)),
                 Phase::Writing(_) if state.blocked.is_some() => {}
                 Phase::Writing(since) => {
@@ -129,10 +131,11 @@ impl Activity {
         }
     }
 
-    /// Records that the handler of a request does not need the rest of its body.
-    pub(super) fn end_receiving(&self, id: u64) {
-        if let Some(phase @ Phase::Receiving(_)) = self.lock().requests.get_mut(&id) {
-            *phase = Phase::Working;
+    /// Records what the body of a request is doing. Once a response is being written, the client is judged by what it accepts: a
+    /// relay reads the body of a request and writes its response at the same time.
+    pub(super) fn record_body(&self, id: u64, phase: Phase) {
+        if let Some(recorded @ (Phase::Receiving(_) | Phase::Working)) = self.lock().requests.get_mut(&id) {
+            *recorded = phase;
         }
     }
 

@@ -61,7 +61,8 @@ impl<B: HttpBody<Data = Bytes> + Unpin> HttpBody for ReceivedBody<B> {
             self.slow_since = (self.slow_since + PER_BYTE * bytes).min(now);
             self.handed_over = Some(now);
         }
-        self.activity.record(self.id, if polled.is_ready() { Phase::Working } else { Phase::Receiving(self.slow_since) });
+        let phase = if polled.is_ready() { Phase::Working } else { Phase::Receiving(self.slow_since) };
+        self.activity.record_body(self.id, phase);
         polled
     }
 
@@ -76,7 +77,8 @@ impl<B: HttpBody<Data = Bytes> + Unpin> HttpBody for ReceivedBody<B> {
 
 impl<B> Drop for ReceivedBody<B> {
     fn drop(&mut self) {
-        self.activity.end_receiving(self.id);
+        // The handler does not need the rest.
+        self.activity.record_body(self.id, Phase::Working);
     }
 }
 
@@ -109,7 +111,7 @@ impl HttpBody for SentBody {
         let polled = Pin::new(&mut self.body).poll_frame(context);
         if polled.is_pending() {
             // The next part is the task of the handler, or of the API behind a relay. The client is not slow.
-            self.request.record(Phase::Working);
+            self.request.record(Phase::Awaiting);
         }
         let Poll::Ready(Some(Ok(frame))) = polled else { return polled };
         match frame.into_data() {
@@ -191,6 +193,62 @@ mod tests {
         let response = request.answered(axum::response::Response::new(Body::from("text")));
         drop(response);
         assert_eq!(activity.doing(), Doing::Idle(Instant::now()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_body_is_not_slow_while_its_handler_has_an_unread_part() {
+        let start = Instant::now();
+        let activity = Activity::new();
+        let request = activity.request();
+        let mut body = request.receives(Arrived(VecDeque::from([Bytes::from_static(b"a")])));
+        let mut context = Context::from_waker(std::task::Waker::noop());
+        assert!(Pin::new(&mut body).poll_frame(&mut context).is_ready());
+        tokio::time::advance(60 * SECOND).await;
+        assert_eq!(activity.doing(), Doing::Working, "an API accepts the part slowly");
+        assert!(Pin::new(&mut body).poll_frame(&mut context).is_pending());
+        let since = Doing::Receiving(start + 60 * SECOND);
+        assert_eq!(activity.doing(), since);
+        tokio::time::advance(SECOND).await;
+        assert_eq!(activity.doing(), since, "and then the client is slow");
+        drop((body, request));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_body_of_a_request_does_not_hide_that_its_response_is_not_accepted() {
+        let activity = Activity::new();
+        let request = activity.request();
+        let mut body = request.receives(Arrived(VecDeque::new()));
+        let response = request.answered(axum::response::Response::new(Body::from("text")));
+        let since = Instant::now();
+        for part in [b"a", b"b"] {
+            tokio::time::advance(SECOND).await;
+            body.body.0.push_back(Bytes::from_static(part));
+            read(&mut body);
+            assert_eq!(activity.doing(), Doing::Writing { oldest: since, newest: since });
+        }
+        drop(body);
+        assert_eq!(activity.doing(), Doing::Writing { oldest: since, newest: since });
+        drop(response);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_response_whose_next_part_has_not_arrived_waits_for_an_api_and_not_for_its_client() {
+        let activity = Activity::new();
+        let (parts, mut arriving) = tokio::sync::mpsc::unbounded_channel::<Result<Bytes, Infallible>>();
+        let arriving = futures_util::stream::poll_fn(move |context| arriving.poll_recv(context));
+        let response = axum::response::Response::new(Body::from_stream(arriving));
+        let mut body = activity.request().answered(response).into_body();
+        let mut context = Context::from_waker(std::task::Waker::noop());
+        assert!(matches!(activity.doing(), Doing::Writing { .. }));
+        assert!(Pin::new(&mut body).poll_frame(&mut context).is_pending());
+        assert_eq!(activity.doing(), Doing::Working);
+        tokio::time::advance(SECOND).await;
+        parts.send(Ok(Bytes::from_static(b"event"))).unwrap();
+        assert!(Pin::new(&mut body).poll_frame(&mut context).is_ready());
+        let since = Instant::now();
+        tokio::time::advance(SECOND).await;
+        assert_eq!(activity.doing(), Doing::Writing { oldest: since, newest: since }, "it does not ask for the next part");
+        drop(body);
     }
 
     #[tokio::test(start_paused = true)]

@@ -28,7 +28,7 @@ const MEANINGS: &[(&str, &str)] = &[
     ("grantry_connections_overdue_total", "connections that were closed because their client was too slow or idle"),
     ("grantry_connections_refused_total", "connections that were refused because of the limits on clients"),
     ("grantry_http_request_seconds", "duration of requests to the API"),
-    ("grantry_http_requests_total", "requests to the API"),
+    ("grantry_http_requests_total", "requests to the API. Every relayed response has the status 200"),
     ("grantry_job_rounds_total", "rounds of background jobs"),
     ("grantry_job_seconds", "duration of a round of a background job"),
     ("grantry_pending_commits", "grants with refreshed tokens that the store has not accepted yet. Alert above 0"),

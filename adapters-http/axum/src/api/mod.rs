@@ -11,7 +11,7 @@ mod flows;
 pub(crate) mod fuzzing;
 mod grants;
 mod operations;
-pub(crate) mod relay;
+mod relay;
 mod relay_fields;
 mod session;
 mod try_connection;

@@ -10,7 +10,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _};
 use grantry_domain::identity::{ConnectionName, UserId};
 use grantry_domain::ports::{ApiError, BodyCut, StreamedBody, StreamedResponse};
 use grantry_domain::usecase::{ExecuteError, Relay};
-use http::{HeaderMap, HeaderName, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use url::Url;
 use utoipa_axum::router::OpenApiRouter;
 
@@ -20,11 +20,10 @@ use crate::error_mapping::execute_problem;
 use crate::extract::CallerAtConnector;
 use crate::guard::checks::names_its_site;
 use crate::problem::{Code, Problem};
+use crate::relay_routes::{ROUTES, Relayed};
 use crate::state::App;
 
-/// The route below a space. Every method is passed on.
-pub(crate) const ROUTE: &str = "/api/actions/connector/{id}/_relay/{*path}";
-/// The segments before the path of the API: those of [`ROUTE`], and the empty one before the first slash.
+/// The segments before the path of the API: those of the routes, and the empty one before the first slash.
 const SEGMENTS_BEFORE: usize = 6;
 /// Names the user for whom an agent acts.
 const USER: HeaderName = HeaderName::from_static("x-grantry-user");
@@ -32,12 +31,14 @@ const USER: HeaderName = HeaderName::from_static("x-grantry-user");
 const CONNECTION: HeaderName = HeaderName::from_static("x-grantry-connection");
 
 pub(super) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().route(ROUTE, any(relay))
+    ROUTES.into_iter().fold(OpenApiRouter::new(), |router, route| router.route(route, any(relay)))
 }
 
-/// Whether a matched route is this one, in any space.
-pub(crate) fn is_relay(route: &str) -> bool {
-    route.ends_with(ROUTE)
+/// Whether a browser uses the response as data (Fetch Metadata, `Sec-Fetch-Dest`). A response of an API is one of this origin, so as
+/// a page, a script or a style sheet it would pass the policies of pages that trust this origin.
+fn is_data(headers: &HeaderMap) -> bool {
+    let destination = headers.get("sec-fetch-dest").map(HeaderValue::as_bytes);
+    destination.is_none_or(|destination| [&b"empty"[..], b"image", b"audio", b"video"].contains(&destination))
 }
 
 async fn relay(
@@ -49,6 +50,11 @@ async fn relay(
     // An older browser that names neither site nor origin could have been led here by another site.
     if matches!(caller, Principal::User { .. }) && !names_its_site(&parts.headers) {
         return Err(Problem::new(Code::Forbidden).because("The request names neither its site nor its origin."));
+    }
+    if !is_data(&parts.headers) {
+        return Err(
+            Problem::new(Code::Forbidden).because("The content of an API is not shown as a page or run as a script.")
+        );
     }
     refuse_upgrade(&parts.headers)?;
     let user = user_of(&caller, &parts.headers)?;
@@ -129,15 +135,14 @@ fn passed_on(response: StreamedResponse, app: &App) -> Result<Response, Problem>
     let mut passed = Response::new(Body::from_stream(body.parts));
     *passed.status_mut() = StatusCode::from_u16(status).map_err(|_| Problem::new(Code::ApiUnreachable))?;
     *passed.headers_mut() = response_headers(headers, |url| is_own(url, app));
+    passed.extensions_mut().insert(Relayed);
     Ok(passed)
 }
 
 /// The problem of a request that was not relayed. A field is one of the HTTP request, and not of a body with `params`.
 fn problem(error: ExecuteError, start_link: impl FnOnce(&ConnectionName) -> String) -> Problem {
-    if let ExecuteError::Api(ApiError::Refused(refused)) = error {
-        return Problem::invalid(refused.field.trim_start_matches("params."), refused.problem);
-    }
-    execute_problem(error, start_link)
+    let ExecuteError::Api(ApiError::Refused(refused)) = error else { return execute_problem(error, start_link) };
+    Problem::invalid(refused.field.trim_start_matches("params."), refused.problem)
 }
 
 /// Whether a URL leads to this server.

@@ -11,20 +11,50 @@ const MARK: (HeaderName, HeaderValue) = (HeaderName::from_static("x-grantry-resp
 const POLICY: HeaderValue =
     HeaderValue::from_static("sandbox; default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'");
 
+/// Keeps a proxy in front, such as nginx, from collecting a stream before it passes it on.
+const UNBUFFERED: (HeaderName, HeaderValue) = (HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
+
 /// Fields of a request that are about this server: its page, its proxies, its credentials.
-const OF_THIS_SERVER: [&str; 9] =
-    ["origin", "referer", "forwarded", "via", "x-real-ip", "http2-settings", "x-correlation-id", "dnt", "max-forwards"];
-/// The same, by the beginning of their names.
-const OF_THIS_SERVER_BY_PREFIX: [&str; 5] = ["x-grantry-", "x-forwarded-", "sec-", "proxy-", "cf-access-"];
+const OF_THIS_SERVER: [&str; 12] = [
+    "origin",
+    "referer",
+    "forwarded",
+    "via",
+    "x-real-ip",
+    "true-client-ip",
+    "remote-user",
+    "x-remote-user",
+    "http2-settings",
+    "x-correlation-id",
+    "dnt",
+    "max-forwards",
+];
+/// The same, by the beginning of their names. Proxies that sign users in, such as oauth2-proxy and those of the large clouds, add
+/// the user and tokens of the user under the names from `cf-access-` on.
+const OF_THIS_SERVER_BY_PREFIX: [&str; 12] = [
+    "x-grantry-",
+    "x-forwarded-",
+    "sec-",
+    "proxy-",
+    "cf-access-",
+    "x-amzn-oidc-",
+    "x-auth-request-",
+    "x-goog-authenticated-user-",
+    "x-goog-iap-",
+    "x-ms-client-principal",
+    "x-ms-token-",
+    "x-pomerium-",
+];
 
 /// Fields of a response that act on the origin of this server, on its proxy, or on the log-in of a browser.
-const ON_THIS_ORIGIN: [&str; 23] = [
+const ON_THIS_ORIGIN: [&str; 28] = [
     "age",
     "alt-svc",
     "cache-control",
     "clear-site-data",
     "content-security-policy",
     "content-security-policy-report-only",
+    "edge-control",
     "expect-ct",
     "expires",
     "nel",
@@ -39,13 +69,20 @@ const ON_THIS_ORIGIN: [&str; 23] = [
     "sourcemap",
     "speculation-rules",
     "strict-transport-security",
+    "surrogate-control",
     "www-authenticate",
     "x-frame-options",
+    "x-lighttpd-send-file",
+    "x-litespeed-location",
+    "x-reproxy-url",
     "x-sendfile",
 ];
 /// The same, by the beginning of their names.
 const ON_THIS_ORIGIN_BY_PREFIX: [&str; 7] =
     ["access-control-", "cross-origin-", "document-policy", "proxy-", "set-cookie", "x-accel-", "x-grantry-"];
+/// The end of fields by which a content delivery network stores a response in spite of `no-store` (RFC 9213), such as
+/// `CDN-Cache-Control`: the response of one user would be served to others.
+const CDN_CACHE: &str = "cdn-cache-control";
 
 /// The fields of a request that reach the API. `credentials` are further fields by which the host identifies callers.
 pub(super) fn request_fields(headers: &HeaderMap, credentials: &[HeaderName]) -> Vec<(String, Vec<u8>)> {
@@ -71,10 +108,11 @@ fn named_in_connection(headers: &HeaderMap) -> Vec<String> {
 /// The fields of a response that reach the caller. A redirect to this server is not one of them: the API must not lead a
 /// browser to a page here.
 pub(super) fn response_headers(fields: Vec<(String, Vec<u8>)>, is_own: impl Fn(&Url) -> bool) -> HeaderMap {
-    let mut headers = HeaderMap::with_capacity(fields.len() + 2);
+    let mut headers = HeaderMap::with_capacity(fields.len() + 3);
     for (name, value) in fields {
         let name = name.to_ascii_lowercase();
         let acts_here = ON_THIS_ORIGIN.contains(&name.as_str())
+            || name.ends_with(CDN_CACHE)
             || ON_THIS_ORIGIN_BY_PREFIX.iter().any(|prefix| name.starts_with(prefix))
             || (name == header::LOCATION.as_str() && target(&value).is_none_or(|url| is_own(&url)));
         if acts_here {
@@ -84,7 +122,7 @@ pub(super) fn response_headers(fields: Vec<(String, Vec<u8>)>, is_own: impl Fn(&
             headers.append(name, value);
         }
     }
-    headers.extend([MARK, (header::CONTENT_SECURITY_POLICY, POLICY)]);
+    headers.extend([MARK, UNBUFFERED, (header::CONTENT_SECURITY_POLICY, POLICY)]);
     headers
 }
 

@@ -4,10 +4,10 @@ use axum::body::HttpBody;
 use axum::extract::Request;
 use http::{HeaderMap, Method, header};
 
-use crate::api::relay::is_relay;
 use crate::host::Limits;
 use crate::operations::is_operation;
 use crate::problem::{Code, Problem};
+use crate::relay_routes::is_relay;
 use crate::state::App;
 
 /// Whether a request may reach its handler. The cheapest check comes first.

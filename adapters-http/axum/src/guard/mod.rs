@@ -17,6 +17,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use crate::correlation::{CorrelationId, current_correlation_id};
 use crate::pages::{self, PageContext};
 use crate::problem::{Code, Problem};
+use crate::relay_routes::Relayed;
 use crate::state::App;
 
 const CORRELATION_HEADER: HeaderName = HeaderName::from_static("x-correlation-id");
@@ -57,7 +58,9 @@ async fn guard(State(app): State<App>, mut request: Request, next: Next) -> Resp
     };
 
     let elapsed = started.elapsed();
-    let status = response.status().as_u16();
+    // As for `_execute`, every response of an API is a success here. Its status is under the control of the API.
+    let is_relayed = response.extensions().get::<Relayed>().is_some();
+    let status = if is_relayed { 200 } else { response.status().as_u16() };
     app.metrics.record(method, route, status, elapsed);
     let code = reported_code(&response).map_or("", Code::as_str);
     let millis = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);

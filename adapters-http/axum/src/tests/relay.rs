@@ -50,6 +50,9 @@ async fn credentials_and_fields_about_this_server_do_not_reach_the_api() {
         ("forwarded", "for=203.0.113.9"),
         ("via", "1.1 proxy"),
         ("proxy-authorization", "Basic CANARY"),
+        ("x-auth-request-access-token", "CANARY"),
+        ("x-amzn-oidc-data", "CANARY"),
+        ("remote-user", "alice"),
         ("te", "trailers"),
         ("expect", "100-continue"),
         ("connection", "x-hop"),
@@ -82,7 +85,12 @@ async fn fields_of_a_response_do_not_act_on_the_origin_of_this_server() {
         ("WWW-Authenticate", "Basic"),
         ("Refresh", "0;url=/"),
         ("X-Accel-Redirect", "/internal"),
+        ("X-Accel-Buffering", "yes"),
         ("X-Sendfile", "/etc/passwd"),
+        ("X-LIGHTTPD-Send-File", "/etc/passwd"),
+        ("CDN-Cache-Control", "max-age=60"),
+        ("Cloudflare-CDN-Cache-Control", "max-age=60"),
+        ("Surrogate-Control", "max-age=60"),
         ("Service-Worker-Allowed", "/"),
         ("Cross-Origin-Opener-Policy", "unsafe-none"),
         ("X-Grantry-Response", "forged"),
@@ -107,6 +115,7 @@ async fn fields_of_a_response_do_not_act_on_the_origin_of_this_server() {
             "etag",
             "link",
             "referrer-policy",
+            "x-accel-buffering",
             "x-content-type-options",
             "x-correlation-id",
             "x-grantry-response",
@@ -114,7 +123,7 @@ async fn fields_of_a_response_do_not_act_on_the_origin_of_this_server() {
     );
     assert!(response.header("content-security-policy").starts_with("sandbox; default-src 'none'"));
     assert_eq!((response.header("cache-control"), response.header("x-grantry-response")), ("no-store", "api"));
-    assert_eq!(response.header("cross-origin-opener-policy"), "same-origin");
+    assert_eq!((response.header("cross-origin-opener-policy"), response.header("x-accel-buffering")), ("same-origin", "no"));
 }
 
 #[tokio::test]
@@ -155,6 +164,32 @@ async fn only_pages_of_this_origin_relay_with_a_session() {
     assert!(app.resource.requests().is_empty());
     let allowed = alice.send(Method::GET, &format!("{RELAY}/files"), &[("origin", BASE)], None).await;
     assert_eq!(allowed.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_browser_uses_the_content_of_an_api_as_data_only() {
+    let app = TestApp::with_drive().await;
+    let mut alice = app.connected("alice", "drive").await;
+    for destination in ["document", "iframe", "script", "serviceworker", "worker", "style", "object", "manifest"] {
+        let refused = get(&mut alice, "/files", &[("sec-fetch-dest", destination)]).await;
+        assert_eq!(refused.status, StatusCode::FORBIDDEN, "{destination}");
+    }
+    assert!(app.resource.requests().is_empty());
+    for destination in ["empty", "image", "audio", "video"] {
+        let relayed = get(&mut alice, "/files", &[("sec-fetch-dest", destination)]).await;
+        assert_eq!(relayed.status, StatusCode::OK, "{destination}");
+    }
+}
+
+#[tokio::test]
+async fn the_base_url_of_the_api_is_relayed_with_and_without_a_slash() {
+    let app = TestApp::with_drive().await;
+    let mut alice = app.connected("alice", "drive").await;
+    for (path, expected) in [("", "/"), ("/", "/"), ("?a=b", "/?a=b"), ("/?a=b", "/?a=b")] {
+        assert_eq!(get(&mut alice, path, &[]).await.status, StatusCode::OK, "{path}");
+        let sent = app.resource.requests().pop().unwrap();
+        assert_eq!(sent.url, format!("https://api.example{expected}"), "{path}");
+    }
 }
 
 #[tokio::test]

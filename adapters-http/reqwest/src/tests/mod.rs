@@ -9,6 +9,7 @@ mod limits;
 mod memory;
 mod provider;
 mod raw_server;
+mod streams;
 
 use grantry_provider_oauth2::{EgressPolicy, HttpRequest, HttpResponse, HttpTransport as _, TransportError};
 use http::{HeaderMap, Method};

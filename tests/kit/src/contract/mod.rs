@@ -82,6 +82,7 @@ pub mod outbox;
 pub mod queries;
 pub mod rate_limiter;
 pub mod resource_server;
+pub mod resource_streams;
 pub mod revocations;
 pub mod sessions;
 pub mod sweep;

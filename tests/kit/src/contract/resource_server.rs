@@ -42,6 +42,13 @@ macro_rules! resource_server_contract {
             every_status_is_a_response,
             a_response_has_no_fields_of_the_connection_and_no_cookies,
         }
+        $crate::port_rules! {
+            resource_streams $factory;
+            a_streamed_request_is_sent_once_with_its_token_and_body,
+            a_streamed_request_that_may_not_be_sent_is_refused_unread,
+            a_streamed_response_is_that_of_the_api,
+            a_location_of_a_streamed_response_is_absolute,
+        }
     };
 }
 

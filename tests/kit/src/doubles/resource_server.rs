@@ -13,6 +13,7 @@ use grantry_domain::ports::{
 use grantry_domain::provider::Origin;
 use grantry_domain::secret::Secret;
 use http::{HeaderName, HeaderValue};
+use url::Url;
 use url::form_urlencoded::Serializer;
 
 use super::locked;
@@ -186,12 +187,23 @@ impl ResourceServer for ScriptedResourceServer {
             let enough = locked(&self.0).read_ahead.unwrap_or(usize::MAX);
             whole.body = Some(read(body, enough).await?);
         }
-        let ApiResponse { status, headers, body } = self.respond_to(&whole, token).await?;
+        let ApiResponse { status, mut headers, body } = self.respond_to(&whole, token).await?;
+        for (_, value) in headers.iter_mut().filter(|(name, _)| name.eq_ignore_ascii_case("location")) {
+            if let Some(target) = absolute(&whole.url, value) {
+                *value = target;
+            }
+        }
         let length = Some(body.len() as u64);
         // The rest of the body of the request can be read for as long as the response is.
         let parts = stream::once(async move { Ok(Bytes::from(body)) }).inspect(move |_| drop(rest.take())).boxed();
         Ok(StreamedResponse { status, headers, body: StreamedBody { length, parts } })
     }
+}
+
+/// A `Location`, resolved against the URL of the request.
+fn absolute(url: &str, location: &[u8]) -> Option<Vec<u8>> {
+    let target = Url::parse(url).ok()?.join(std::str::from_utf8(location).ok()?).ok()?;
+    Some(String::from(target).into_bytes())
 }
 
 /// Reads parts of a body until there are enough bytes.

@@ -145,6 +145,7 @@ async fn r82_slow_readers_of_large_responses() {
     let requests = vec![
         clients::request("GET", &soak.largest_asset().await, &bob, ""),
         clients::request("POST", &DRIVE.public("/_execute"), &bob, r#"{"params":{"method":"GET","path":"/large"}}"#),
+        clients::request("GET", &DRIVE.public("/_relay/large"), &bob, ""),
     ];
     let clients = clients::slow_readers(soak.installation.address(), requests, 200);
     soak.withstands("200 slow readers of large responses", clients).await;

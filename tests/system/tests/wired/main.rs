@@ -26,6 +26,7 @@ mod real_flows;
 mod refresh;
 mod refused_refreshes;
 mod relay;
+mod relay_process;
 mod revocation_kinds;
 mod runs;
 mod scopes;

@@ -3,8 +3,8 @@
 use std::net::SocketAddr;
 use std::path::Path as FilePath;
 use std::process::Stdio;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -14,7 +14,7 @@ use axum::routing::{any, get};
 use futures_util::{StreamExt as _, stream};
 use grantry_system_tests::browser::Browser;
 use grantry_system_tests::paths::{ConnectorPath, Draft};
-use grantry_system_tests::test_app::TestApp;
+use grantry_system_tests::test_app::{DRIVE, MARKETING_DRIVE, TestApp};
 use grantry_system_tests::users::AGENT_KEY;
 use grantry_testkit::provider::MockProvider;
 use reqwest::{Method, StatusCode};
@@ -24,33 +24,36 @@ use tokio::process::Command;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinHandle;
 
-const FILES: ConnectorPath = ConnectorPath::of("files");
-const PART: usize = 64 * 1024;
+pub(super) const FILES: ConnectorPath = ConnectorPath::of("files");
+pub(super) const PART: usize = 64 * 1024;
 /// 64 MiB, or 1 GiB in the long variant.
-fn parts() -> usize {
+pub(super) fn parts() -> usize {
     if super::is_long() { 16 * 1024 } else { 1024 }
 }
 
 /// An API below `/v1`: `echo` returns the body of the request while it arrives, `count` its length, `events` what the test sends,
-/// `endless` a body without an end, and `git` repositories of a folder.
-struct StreamingApi {
-    address: SocketAddr,
+/// `endless` a body without an end, `strict` the length of the body unless the request has the first token that it has received,
+/// and `git` repositories of a folder.
+pub(super) struct StreamingApi {
+    pub(super) address: SocketAddr,
     events: UnboundedSender<String>,
     produced: Arc<AtomicUsize>,
     task: JoinHandle<()>,
 }
 
 impl StreamingApi {
-    async fn start(repositories: &FilePath) -> Self {
+    pub(super) async fn start(repositories: &FilePath) -> Self {
         let (events, received) = unbounded_channel();
         let received = Arc::new(std::sync::Mutex::new(Some(received)));
         let produced = Arc::new(AtomicUsize::new(0));
+        let first_token = OnceLock::new();
         let (counter, folder) = (produced.clone(), repositories.to_owned());
         let router = Router::new()
             .route("/v1/echo", any(async |request: Request| ApiResponse::new(request.into_body())))
             .route("/v1/count", any(async |request: Request| length_of(request.into_body()).await.to_string()))
             .route("/v1/events", get(async move || events_of(received.lock().unwrap().take().unwrap())))
             .route("/v1/endless", get(async move || endless(counter)))
+            .route("/v1/strict", any(async move |request: Request| strict(&first_token, request).await))
             .route("/v1/git/{*path}", any(async move |request: Request| git(&folder, request).await));
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -81,6 +84,15 @@ fn endless(produced: Arc<AtomicUsize>) -> ApiResponse {
         Ok::<_, axum::Error>(Bytes::from(vec![b'x'; PART]))
     });
     ApiResponse::new(Body::from_stream(parts))
+}
+
+/// Reads the whole body and rejects the first token.
+async fn strict(first: &OnceLock<String>, request: Request) -> ApiResponse {
+    let token = request.headers()["authorization"].to_str().unwrap().to_owned();
+    let is_first = *first.get_or_init(|| token.clone()) == token;
+    let length = length_of(request.into_body()).await;
+    let status = if is_first { StatusCode::UNAUTHORIZED } else { StatusCode::OK };
+    ApiResponse::builder().status(status.as_u16()).body(Body::from(length.to_string())).unwrap()
 }
 
 /// Runs `git http-backend` for a request, as a web server does.
@@ -143,7 +155,7 @@ impl Relays {
 }
 
 /// A body of parts that are made when they are asked for.
-fn upload(parts: usize) -> reqwest::Body {
+pub(super) fn upload(parts: usize) -> reqwest::Body {
     let part = Bytes::from(vec![b'x'; PART]);
     reqwest::Body::wrap_stream(stream::iter((0..parts).map(move |_| Ok::<_, std::io::Error>(part.clone()))))
 }
@@ -194,6 +206,42 @@ async fn a_caller_that_does_not_read_stops_the_api() {
         read += endless.chunk().await.unwrap().unwrap().len();
     }
     assert!(relays.api.produced.load(Ordering::SeqCst) > buffered, "and goes on when the caller reads");
+}
+
+#[tokio::test]
+async fn a_rejected_token_is_replaced_and_a_short_body_is_sent_again() {
+    let relays = Relays::new().await;
+    let repeated = relays.request(Method::PUT, "/strict").body(upload(1)).send().await.unwrap();
+    assert_eq!((repeated.status(), repeated.text().await.unwrap()), (StatusCode::OK, PART.to_string()));
+
+    let relays = Relays::new().await;
+    let rejected = relays.request(Method::PUT, "/strict").body(upload(2)).send().await.unwrap();
+    assert_eq!(rejected.headers()["x-grantry-response"], "api");
+    assert_eq!((rejected.status(), rejected.text().await.unwrap()), (StatusCode::UNAUTHORIZED, (2 * PART).to_string()));
+    let next = relays.request(Method::PUT, "/strict").body(upload(2)).send().await.unwrap();
+    assert_eq!((next.status(), next.text().await.unwrap()), (StatusCode::OK, (2 * PART).to_string()));
+}
+
+#[tokio::test]
+async fn relays_of_two_spaces_use_their_own_connections() {
+    let app = TestApp::new().await;
+    let mut alice = app.connected("alice", DRIVE).await;
+    let account = async |browser: &mut Browser, connector: ConnectorPath| {
+        let request = browser.fetch(Method::GET, &connector.public("/_relay/me"));
+        let response = browser.send(request).await;
+        (response.status, response.json()["user"].as_str().unwrap_or_default().to_owned())
+    };
+    assert_eq!(account(&mut alice, DRIVE).await, (200, "alice@example.test".to_owned()));
+    assert_eq!(account(&mut alice, MARKETING_DRIVE).await, (409, String::new()), "the other space has no connection yet");
+    app.connect(&mut alice, MARKETING_DRIVE, "bob").await;
+    assert_eq!(account(&mut alice, MARKETING_DRIVE).await, (200, "bob@example.test".to_owned()));
+    assert_eq!(account(&mut alice, DRIVE).await, (200, "alice@example.test".to_owned()));
+    // The back end acts in the default space.
+    for (connector, status) in [(DRIVE, 200), (MARKETING_DRIVE, 404)] {
+        let mut agent = app.anonymous_browser();
+        let request = agent.request(Method::GET, &connector.public("/_relay/me")).bearer_auth(AGENT_KEY);
+        assert_eq!(agent.send(request.header("x-grantry-user", "u_alice")).await.status, status);
+    }
 }
 
 #[tokio::test]
