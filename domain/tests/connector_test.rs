@@ -51,12 +51,10 @@ async fn every_test_sends_another_code_that_was_never_issued() {
         .provider
         .calls()
         .into_iter()
-        .filter_map(|call| match call {
-            Call::Exchange { code, verifier, client_secret, .. } => {
-                assert_eq!(client_secret.as_deref(), Some("client-secret-1"));
-                Some((code, verifier))
-            }
-            _ => None,
+        .filter_map(|call| {
+            let Call::Exchange { code, verifier, client_secret, .. } = call else { return None };
+            assert_eq!(client_secret.as_deref(), Some("client-secret-1"));
+            Some((code, verifier))
         })
         .collect();
     let [(code, verifier), (next_code, _)] = exchanges.as_slice() else { panic!("{exchanges:?}") };
@@ -71,17 +69,21 @@ async fn only_a_refused_client_is_a_failure_of_the_client() {
         app.provider.respond_to_exchange(Err(kind));
         let tested = test(&app).await;
         let (endpoints, client) = (of(&tested, TestedPart::Endpoints), of(&tested, TestedPart::Client));
-        match kind {
-            ProviderErrorKind::InvalidGrant => assert_eq!(client, (Some(true), TestDetail::Accepted)),
-            ProviderErrorKind::ClientRefused => assert_eq!(client, (Some(false), TestDetail::Failed(kind))),
-            ProviderErrorKind::NotAllowed | ProviderErrorKind::NotSent | ProviderErrorKind::NoResponse => {
-                assert_eq!(client, (None, TestDetail::NotTested));
-                assert_eq!(endpoints, (Some(false), TestDetail::Failed(kind)));
-                continue;
-            }
-            _ => assert_eq!(client, (None, TestDetail::Failed(kind))),
-        }
-        assert_eq!(endpoints, (Some(true), TestDetail::Reached), "{kind:?}");
+        let is_unreached =
+            matches!(kind, ProviderErrorKind::NotAllowed | ProviderErrorKind::NotSent | ProviderErrorKind::NoResponse);
+        let expected = if kind == ProviderErrorKind::InvalidGrant {
+            (Some(true), TestDetail::Accepted)
+        } else if kind == ProviderErrorKind::ClientRefused {
+            (Some(false), TestDetail::Failed(kind))
+        } else if is_unreached {
+            (None, TestDetail::NotTested)
+        } else {
+            (None, TestDetail::Failed(kind))
+        };
+        assert_eq!(client, expected, "{kind:?}");
+        let expected =
+            if is_unreached { (Some(false), TestDetail::Failed(kind)) } else { (Some(true), TestDetail::Reached) };
+        assert_eq!(endpoints, expected, "{kind:?}");
     }
     // Tokens for a code that was never issued prove nothing.
     let tested = test(&app).await;

@@ -23,7 +23,7 @@ async fn tried(app: &TestApp, who: &str) -> Result<TriedConnection, ExecuteError
     app.node.try_connection(&person(who), drive(), None).await
 }
 
-fn is_not_possible(result: Result<TriedConnection, ExecuteError>) -> bool {
+fn is_not_possible(result: &Result<TriedConnection, ExecuteError>) -> bool {
     matches!(result, Err(ExecuteError::Api(ApiError::Refused(refused))) if refused.field == "connector_type_id")
 }
 
@@ -69,13 +69,13 @@ async fn a_rejected_token_is_replaced_once() {
 async fn without_a_request_that_may_receive_the_token_none_is_issued() {
     let app = TestApp::new().await;
     app.connect("alice").await;
-    assert!(is_not_possible(tried(&app, "alice").await), "the profile has no such request");
+    assert!(is_not_possible(&tried(&app, "alice").await), "the profile has no such request");
     app.profiles.offer_probe(probe_at("https://elsewhere.example"));
-    assert!(is_not_possible(tried(&app, "alice").await), "the user did not consent to this origin");
+    assert!(is_not_possible(&tried(&app, "alice").await), "the user did not consent to this origin");
     let shared = connector_key("default", "shared");
     app.create_connector(&shared, ConnectorDraft { auth_mode: AuthMode::Shared, ..draft("{}") }).await;
     app.profiles.offer_probe(probe_at(API));
-    assert!(is_not_possible(app.node.try_connection(&person("alice"), shared, None).await), "the account is no user's");
+    assert!(is_not_possible(&app.node.try_connection(&person("alice"), shared, None).await), "the account is no user's");
     assert!(app.resource.requests().is_empty());
     assert!(app.outcomes(AuditKind::AccessTokenIssued).await.is_empty());
 }

@@ -99,8 +99,8 @@ mod tests {
         body.parts.next().now_or_never().unwrap()
     }
 
-    fn part(length: usize) -> Result<Bytes, BodyCut> {
-        Ok(Bytes::from(vec![b'x'; length]))
+    fn part(length: usize) -> Bytes {
+        Bytes::from(vec![b'x'; length])
     }
 
     #[test]
@@ -120,19 +120,19 @@ mod tests {
 
     #[test]
     fn a_body_of_which_much_was_read_is_not_repeated_and_goes_on() {
-        let (mut first, kept) = repeatable(body(vec![part(MOST_KEPT), part(1), part(1)]));
+        let (mut first, kept) = repeatable(body(vec![Ok(part(MOST_KEPT)), Ok(part(1)), Ok(part(1))]));
         next(&mut first);
         next(&mut first);
         assert!(kept.take_back().is_none());
         assert_eq!(read(first).unwrap().len(), 1);
-        let (mut first, kept) = repeatable(body(vec![part(MOST_KEPT), part(1)]));
+        let (mut first, kept) = repeatable(body(vec![Ok(part(MOST_KEPT)), Ok(part(1))]));
         next(&mut first);
         assert_eq!(read(kept.take_back().unwrap()).unwrap().len(), MOST_KEPT + 1, "the rest was not read yet");
     }
 
     #[test]
     fn nothing_is_kept_of_a_body_without_a_second_attempt() {
-        let (first, kept) = repeatable(body(vec![part(1)]));
+        let (first, kept) = repeatable(body(vec![Ok(part(1))]));
         let state = kept.state.clone();
         kept.forget();
         assert_eq!(read(first).unwrap(), b"x");
@@ -141,7 +141,7 @@ mod tests {
 
     #[test]
     fn a_body_that_was_cut_is_not_repeated() {
-        let (mut first, kept) = repeatable(body(vec![part(1), Err(BodyCut)]));
+        let (mut first, kept) = repeatable(body(vec![Ok(part(1)), Err(BodyCut)]));
         next(&mut first);
         assert_eq!(next(&mut first), Some(Err(BodyCut)));
         assert!(kept.take_back().is_none());

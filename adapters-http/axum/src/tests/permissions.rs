@@ -26,7 +26,13 @@ fn with_body() -> Vec<(String, Method, String)> {
 fn is_for_others(operation: &str) -> bool {
     match operation {
         "createConnector" | "createConnectorWithId" | "updateConnector" | "accessToken" => true,
-        "logIn" | "startFlow" | "cancelFlow" | "setDefaultConnection" | "disconnect" | "executeConnector" => false,
+        "logIn"
+        | "startFlow"
+        | "cancelFlow"
+        | "setDefaultConnection"
+        | "disconnect"
+        | "executeConnector"
+        | "tryConnection" => false,
         other => panic!("{other} is not in this table"),
     }
 }
