@@ -46,7 +46,8 @@ impl StreamingApi {
         let (events, received) = unbounded_channel();
         let received = Arc::new(std::sync::Mutex::new(Some(received)));
         let produced = Arc::new(AtomicUsize::new(0));
-        let first_token = OnceLock::new();
+        // A handler is cloned for each request.
+        let first_token = Arc::new(OnceLock::new());
         let (counter, folder) = (produced.clone(), repositories.to_owned());
         let router = Router::new()
             .route("/v1/echo", any(async |request: Request| ApiResponse::new(request.into_body())))

@@ -15,6 +15,7 @@ use crate::release::row::{Outcome, Sheet};
 static UNWANTED: LazyLock<GlobSet> = LazyLock::new(|| {
     let patterns = [
         "**/node_modules/**",
+        "**/grantry-demo/**",
         "**/target/**",
         "**/*.db",
         "**/*.db-wal",
