@@ -15,9 +15,9 @@ use tokio::net::TcpStream;
 use super::relay::{FILES, PART, StreamingApi, parts, upload};
 use crate::GRANTRY;
 
-/// The most memory that relaying may add, in MiB: a sixteenth of what the short variant relays in one direction, and less than a
-/// hundredth of the long one.
-const MEMORY: u64 = 8;
+/// The most memory that relaying may add, in MiB: a quarter of what the short variant relays in one direction, and a sixty-fourth of
+/// the long one. An allocator returns memory to the system late.
+const MEMORY: u64 = 16;
 
 /// A server with the connector `files`, and a browser of a connected user.
 struct Served {
