@@ -18,6 +18,8 @@ use crate::problem::{Code, Problem};
 
 /// Runs of one user at the same time.
 const RUNS: usize = 32;
+/// The detail of the refusal of a run.
+pub(crate) const TOO_MANY_RUNS: &str = "The user has too many unfinished runs.";
 /// KiB of one user's bodies of requests, and of responses of APIs, that are in memory at the same time.
 const KIB_OF_USER: usize = 16 * 1024;
 /// The same for all users together.

@@ -25,6 +25,7 @@ use crate::error_mapping::execute_problem;
 use crate::extract::{CallerAtConnector, ExecuteJsonBody, Pairs, QueryParams, connection_name, object};
 use crate::problem::{Code, Problem, ProblemDetails, Problems};
 use crate::state::App;
+use crate::user_limit::TOO_MANY_RUNS;
 
 pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(execute))
@@ -122,13 +123,13 @@ async fn execute(
     CallerAtConnector { caller, connector }: CallerAtConnector,
     ExecuteJsonBody(body, place): ExecuteJsonBody<ExecuteBody>,
 ) -> Result<Response, Problem> {
-    let user = user_of(&caller, body.act_as)?;
+    let user = user_of(&caller, body.act_as, "act_as")?;
     let connection = connection_name(body.connection)?;
     let ExecuteParams { method, path, query, headers, body } = body.params;
     let mut headers = headers.unwrap_or_default().0;
     let body = body.map(|body| body_of(&body, &mut headers)).transpose()?;
     // Requests that wait for a run keep the place of their body, so that few of them wait.
-    let run = app.runs.admit(user.as_str(), "The user has too many unfinished runs.").await?;
+    let run = app.runs.admit(user.as_str(), TOO_MANY_RUNS).await?;
     let execution = Execution {
         actor: caller.actor(),
         connector: connector.clone(),
@@ -156,16 +157,16 @@ fn length_in_json(bytes: &[u8]) -> usize {
     bytes.len() + bytes.len() / 2 + 5 * escaped
 }
 
-/// The user of an execution: the calling user, or the user that an agent names in one of its spaces.
-fn user_of(caller: &Principal, act_as: Option<String>) -> Result<UserId, Problem> {
-    let named = act_as.map(|text| UserId::new(text).map_err(|invalid| Problem::invalid("act_as", invalid.problem)));
+/// The user of a run: the calling user, or the user that an agent names in one of its spaces. `field` is where the name is.
+pub(super) fn user_of(caller: &Principal, named: Option<String>, field: &'static str) -> Result<UserId, Problem> {
+    let named = named.map(|text| UserId::new(text).map_err(|invalid| Problem::invalid(field, invalid.problem)));
     match (caller, named.transpose()?) {
         (Principal::User { user, .. }, None) => Ok(user.clone()),
         (Principal::User { user, .. }, Some(named)) if *user == named => Ok(named),
         (Principal::User { .. }, Some(_)) => {
             Err(Problem::new(Code::Forbidden).because("A user may only act for themselves."))
         }
-        (Principal::Agent(_), named) => named.ok_or_else(|| Problem::invalid("act_as", "is missing")),
+        (Principal::Agent(_), named) => named.ok_or_else(|| Problem::invalid(field, "is missing")),
     }
 }
 

@@ -7,13 +7,14 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use axum::routing::any;
 use futures_util::{StreamExt as _, TryStreamExt as _};
-use grantry_domain::identity::{ConnectionName, UserId};
+use grantry_domain::identity::ConnectionName;
 use grantry_domain::ports::{ApiError, BodyCut, StreamedBody, StreamedResponse};
 use grantry_domain::usecase::{ExecuteError, Relay};
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 use url::Url;
 use utoipa_axum::router::OpenApiRouter;
 
+use crate::api::execute::user_of;
 use crate::api::relay_fields::{request_fields, response_headers};
 use crate::auth::Principal;
 use crate::error_mapping::execute_problem;
@@ -22,13 +23,14 @@ use crate::guard::checks::names_its_site;
 use crate::problem::{Code, Problem};
 use crate::relay_routes::{ROUTES, Relayed};
 use crate::state::App;
+use crate::user_limit::TOO_MANY_RUNS;
 
 /// The segments before the path of the API: those of the routes, and the empty one before the first slash.
 const SEGMENTS_BEFORE: usize = 6;
 /// Names the user for whom an agent acts.
-const USER: HeaderName = HeaderName::from_static("x-grantry-user");
+const USER: &str = "x-grantry-user";
 /// Names the connection. Default: the only one, or the user's default.
-const CONNECTION: HeaderName = HeaderName::from_static("x-grantry-connection");
+const CONNECTION: &str = "x-grantry-connection";
 
 pub(super) fn routes() -> OpenApiRouter<App> {
     ROUTES.into_iter().fold(OpenApiRouter::new(), |router, route| router.route(route, any(relay)))
@@ -57,9 +59,9 @@ async fn relay(
         );
     }
     refuse_upgrade(&parts.headers)?;
-    let user = user_of(&caller, &parts.headers)?;
-    let connection = named(&parts.headers, &CONNECTION)?.map(ConnectionName::new).transpose();
-    let connection = connection.map_err(|invalid| Problem::invalid(CONNECTION.as_str(), invalid.problem))?;
+    let user = user_of(&caller, named(&parts.headers, USER)?, USER)?;
+    let connection = named(&parts.headers, CONNECTION)?.map(ConnectionName::new).transpose();
+    let connection = connection.map_err(|invalid| Problem::invalid(CONNECTION, invalid.problem))?;
     let relay = Relay {
         actor: caller.actor(),
         connector: connector.clone(),
@@ -70,35 +72,21 @@ async fn relay(
         headers: request_fields(&parts.headers, &app.api.authenticator.credential_fields()),
         body: streamed(body),
     };
-    let run = app.runs.admit(user.as_str(), "The user has too many unfinished runs.").await?;
+    let run = app.runs.admit(user.as_str(), TOO_MANY_RUNS).await?;
     let response = app.api.connections.relay(relay).await;
     let response =
         response.map_err(|error| problem(error, |connection| app.api.connections.start_link(&connector, connection)))?;
     Ok(run.until_sent(passed_on(response, &app)?))
 }
 
-/// The user: the caller, or the one whom an agent names.
-fn user_of(caller: &Principal, headers: &HeaderMap) -> Result<UserId, Problem> {
-    let named = named(headers, &USER)?.map(UserId::new).transpose();
-    let named = named.map_err(|invalid| Problem::invalid(USER.as_str(), invalid.problem))?;
-    match (caller, named) {
-        (Principal::User { user, .. }, None) => Ok(user.clone()),
-        (Principal::User { user, .. }, Some(named)) if *user == named => Ok(named),
-        (Principal::User { .. }, Some(_)) => {
-            Err(Problem::new(Code::Forbidden).because("A user may only act for themselves."))
-        }
-        (Principal::Agent(_), named) => named.ok_or_else(|| Problem::invalid(USER.as_str(), "is missing")),
-    }
-}
-
 /// The value of a field, as text.
-fn named(headers: &HeaderMap, name: &HeaderName) -> Result<Option<String>, Problem> {
+fn named(headers: &HeaderMap, name: &'static str) -> Result<Option<String>, Problem> {
     let mut values = headers.get_all(name).iter();
     let Some(value) = values.next() else { return Ok(None) };
     if values.next().is_some() {
-        return Err(Problem::invalid(name.as_str(), "is there more than once"));
+        return Err(Problem::invalid(name, "is there more than once"));
     }
-    let text = std::str::from_utf8(value.as_bytes()).map_err(|_| Problem::invalid(name.as_str(), "is not UTF-8"))?;
+    let text = std::str::from_utf8(value.as_bytes()).map_err(|_| Problem::invalid(name, "is not UTF-8"))?;
     Ok(Some(text.to_owned()))
 }
 

@@ -13,6 +13,7 @@ use crate::error_mapping::execute_problem;
 use crate::extract::{ConnectorPath, JsonBody, User, connection_name};
 use crate::problem::{Problem, ProblemDetails, Problems};
 use crate::state::App;
+use crate::user_limit::TOO_MANY_RUNS;
 
 pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(try_connection))
@@ -60,7 +61,7 @@ async fn try_connection(
 ) -> Result<Json<TryResult>, Problem> {
     let connection = connection_name(body.connection)?;
     let actor = user.actor();
-    let run = app.runs.admit(user.id.as_str(), "The user has too many unfinished runs.").await?;
+    let run = app.runs.admit(user.id.as_str(), TOO_MANY_RUNS).await?;
     let tried = app.api.connections.try_connection(&actor, key.clone(), connection).await;
     drop(run);
     let tried =

@@ -28,21 +28,18 @@ pub(crate) fn run(context: &Context) -> Result<Outcome> {
         Err(reason) => return Ok(Outcome::Skipped(reason)),
     };
     let changes = changes::since_base(context, &base.revision)?;
-    let (sources, others): (BTreeMap<_, _>, BTreeMap<_, _>) = changes
+    let (mut sources, others): (BTreeMap<_, _>, BTreeMap<_, _>) = changes
         .into_iter()
         .filter(|(path, lines)| is_source(path) && !lines.is_empty())
         .partition(|(path, _)| context.files.has(path) && has_extension(path, "rs"));
     let mut sheet = Sheet::default();
-    let sources: BTreeMap<_, _> = sources
-        .into_iter()
-        .filter(|(path, _)| {
-            let check = executed_by(path);
-            if let Some(check) = check {
-                sheet.note(format!("{path} is executed by the check `{check}`"));
-            }
-            check.is_none()
-        })
-        .collect();
+    sources.retain(|path, _| {
+        let check = executed_by(path);
+        if let Some(check) = check {
+            sheet.note(format!("{path} is executed by the check `{check}`"));
+        }
+        check.is_none()
+    });
     if !others.is_empty() {
         sheet.note(format!("{} changed sources in other languages are not measured", others.len()));
     }
