@@ -66,8 +66,12 @@ pub(crate) fn run(sh: &Shell, options: &Options) -> Result {
 
 /// Fails with the names of all stale files.
 pub(crate) fn check(sh: &Shell) -> Result {
+    check_each(sh, ARTEFACTS)
+}
+
+fn check_each(sh: &Shell, artefacts: &[Artefact]) -> Result {
     let mut stale = Vec::new();
-    for artefact in ARTEFACTS {
+    for artefact in artefacts {
         let (committed, generated) = regenerate(sh, artefact)?;
         committed.restore_over(&sh.current_dir(), &generated)?;
         let differences = compare(&committed, &generated);
@@ -240,6 +244,22 @@ mod tests {
         let (committed, generated) = regenerate(&sh, &changing).unwrap();
         let expected = ["out/a is stale", "out/fresh is missing", "out/deep/b is no longer generated"];
         assert_eq!(compare(&committed, &generated), expected);
+    }
+
+    #[test]
+    fn a_changed_byte_of_a_bundle_fails_the_check_and_stays() {
+        let (_folder, sh) = folder();
+        let bundle = [artefact(|sh| {
+            sh.write_file("out/a", "bundle")?;
+            sh.write_file("out/deep/b", "2")?;
+            Ok(sh.write_file("single", "3")?)
+        })];
+        sh.write_file("out/a", "bundle").unwrap();
+        check_each(&sh, &bundle).unwrap();
+        sh.write_file("out/a", "bumdle").unwrap();
+        let error = check_each(&sh, &bundle).unwrap_err().to_string();
+        assert!(error.contains("run `cargo xtask codegen`"), "{error}");
+        assert_eq!(sh.read_file("out/a").unwrap(), "bumdle");
     }
 
     #[test]
