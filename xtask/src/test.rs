@@ -7,7 +7,8 @@ use crate::steps::{self, Options, Step};
 use crate::workspace::{self, CONSOLE, PYTHON};
 use crate::{codegen, release, requirements, setup, tidy};
 
-const STEPS: &[Step] = &[
+/// The steps, in the order in which they run.
+pub(crate) const STEPS: &[Step] = &[
     Step { name: "setup", about: "what the tests need is installed", run: setup::run },
     Step { name: "tidy", about: "the rules of the repository hold", run: tidy::check },
     Step { name: "release", about: "the fast checks of a release are green", run: release::check_fast },

@@ -51,6 +51,9 @@ const RATE_LIMITER: &str = "app/runtime/src/rate_limiter.rs";
 const RUNTIME_API: &str = "docs/reference/api/runtime.txt";
 const CHANGELOG: &str = "CHANGELOG.md";
 const CLIENT: &str = "app/console/packages/client/package.json";
+const REACT: &str = "app/console/packages/react/package.json";
+const NPM_LOCK: &str = "app/console/package-lock.json";
+const PYPROJECT: &str = "app/python/pyproject.toml";
 
 const MISTAKES: &[Mistake] = &[
     mistake("documentation", "the setting `oauth.refusal_window` is missing", |at| {
@@ -185,6 +188,21 @@ const MISTAKES: &[Mistake] = &[
     mistake("packages", "the version of `@grantry/client` is not", |at| {
         at.json(CLIENT, |package| package["version"] = "0.0.9".into());
     }),
+    mistake("packages", "`@grantry/client` would contain the file", |at| {
+        at.write("app/console/packages/client/src/planted.pem", "x\n");
+    }),
+    mistake("packages", "`@grantry/react` is published and depends on `@grantry/web`, which is not", |at| {
+        at.json(REACT, |package| package["dependencies"]["@grantry/web"] = "0.1.0".into());
+    }),
+    mistake("packages", "no order of publication: @grantry/client, @grantry/react depend on each other", |at| {
+        at.json(CLIENT, |package| package["dependencies"] = serde_json::json!({ "@grantry/react": "0.1.0" }));
+    }),
+    mistake("packages", "the version of the Python package is not", |at| {
+        at.edit_line(PYPROJECT, "version = ", "version = \"0.0.9\"");
+    }),
+    mistake("packages", "the Python package would contain the file", |at| {
+        at.write("app/python/src/grantry/planted.pem", "x\n");
+    }),
     mistake("front-end", "blocks an inline script", |at| at.edit(INDEX, "</head>", "<script>planted()</script></head>")),
     mistake("front-end", "the page names assets/planted.js, which does not exist", |at| {
         at.edit(INDEX, "</head>", "<script src=\"/assets/planted.js\"></script></head>");
@@ -218,6 +236,15 @@ const MISTAKES: &[Mistake] = &[
     }),
     mistake("licences", "ban", |at| {
         at.edit("deny.toml", "deny = [\n", "deny = [\n    { crate = \"serde\", reason = \"planted\" },\n");
+    }),
+    mistake("licences", "the licence `Planted` is not allowed", |at| {
+        at.json(NPM_LOCK, |lock| {
+            lock["packages"]["web/node_modules/planted"] = serde_json::json!({ "version": "1.0.0", "license": "Planted" });
+        });
+    }),
+    mistake("advisories", "days old, more than 90", |at| {
+        at.old_advisories("target/advisory-dbs");
+        at.edit("deny.toml", "[advisories]\n", "[advisories]\ndb-path = \"target/advisory-dbs\"\n");
     }),
     mistake("unused", "no source uses the dependency `percent-encoding`", |at| {
         at.edit("app/runtime/Cargo.toml", "[dependencies]\n", "[dependencies]\npercent-encoding.workspace = true\n");
@@ -313,6 +340,16 @@ impl Scratch {
             "const MIGRATIONS: &[&str] = &[",
             &format!("const MIGRATIONS: &[&str] = &[include_str!(\"../migrations/{name}\"), "),
         );
+    }
+
+    /// A copy of the advisory database with a commit of 2020, in a folder that git ignores.
+    fn old_advisories(&self, folder: &str) {
+        let copy = self.root.join(folder).join("planted");
+        git(&self.sh, &["init", "--quiet", copy.to_str().unwrap()]);
+        let _there = self.sh.push_dir(&copy);
+        let _day = self.sh.push_env("GIT_COMMITTER_DATE", "2020-01-31T12:00:00Z");
+        self.sh.write_file("planted.md", "x\n").unwrap();
+        commit(&self.sh, "planted");
     }
 
     fn commit(&mut self, message: &str) {

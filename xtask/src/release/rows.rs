@@ -1,5 +1,6 @@
 //! The list of checks, one module per row.
 
+pub(crate) mod advisories;
 mod changelog;
 mod configuration;
 mod coverage;
@@ -14,12 +15,14 @@ mod msrv;
 mod packages;
 mod profiles;
 mod public_api;
+mod publish;
 mod reproducibility;
 mod sealed_records;
 mod speed;
 mod spelling;
+mod suites;
 mod texts;
-mod tools;
+pub(crate) mod tools;
 mod unused;
 
 use super::row::Cost::{Fast, Slow};
@@ -81,14 +84,27 @@ pub(crate) const ROWS: &[Row] = &[
     Row {
         name: "licences",
         cost: Fast,
-        about: "licences, bans, sources and advisories of dependencies, by deny.toml",
+        about: "licences, bans and sources of dependencies, by deny.toml",
         run: licences::run,
+    },
+    Row {
+        name: advisories::NAME,
+        cost: Fast,
+        about: "no crate has an advisory in a copy of the database of the last 90 days",
+        run: advisories::run,
     },
     Row { name: "unused", cost: Fast, about: "every declared dependency is used", run: unused::run },
     Row { name: "spelling", cost: Fast, about: "words of CONTRIBUTING.md, and common misspellings", run: spelling::run },
+    Row {
+        name: "suites",
+        cost: Slow,
+        about: "format, lint, documentation examples, and tests in TypeScript, Python and browsers",
+        run: suites::run,
+    },
+    Row { name: "publish", cost: Slow, about: "cargo and npm accept every published package", run: publish::run },
     Row { name: "generated", cost: Slow, about: "generated files are current byte for byte", run: tools::generated },
     Row {
-        name: "rust-api",
+        name: tools::RUST_API,
         cost: Slow,
         about: "no breaking change of a crate since the last release",
         run: tools::rust_api,

@@ -44,7 +44,12 @@ pub(crate) fn run(context: &Context) -> Result<Outcome> {
         sheet.note(format!("{} changed sources in other languages are not measured", others.len()));
     }
     if sources.is_empty() {
-        sheet.note("no Rust source changed");
+        sheet.note("no Rust source changed, so the tests ran without measuring coverage");
+        // Other files can break them, such as `Cargo.lock`.
+        let sh = context.shell()?;
+        if cmd!(sh, "cargo xtask test --only rust").run().is_err() {
+            sheet.red("the tests fail", "the output above", "run `cargo xtask test --only rust`");
+        }
         return Ok(sheet.outcome());
     }
     let sh = context.shell()?;

@@ -1,4 +1,4 @@
-//! Licences, bans and sources of all dependencies, and advisories, by `deny.toml`.
+//! Licences, bans and sources of all dependencies, by `deny.toml`.
 //!
 //! Crates are checked by cargo-deny. If it is not installed, `cargo metadata` names their licences and sources, so that they are
 //! checked without a tool; a note states that. Terms of an expression (SPDX) are joined by `OR` and `AND`, where `AND` binds more
@@ -12,11 +12,10 @@ use xshell::{Shell, cmd};
 
 use crate::Result;
 use crate::release::context::Context;
-use crate::release::program::cargo_home;
 use crate::release::row::{Outcome, Sheet};
 use crate::setup::tools::DENY;
 
-const RULES: &str = "deny.toml";
+pub(super) const RULES: &str = "deny.toml";
 const NPM_LOCK: &str = "app/console/package-lock.json";
 const CRATES_IO: &str = "registry+https://github.com/rust-lang/crates.io-index";
 
@@ -32,15 +31,10 @@ pub(crate) fn run(context: &Context) -> Result<Outcome> {
     let rules = Rules::parse(context.files.text(RULES)?)?;
     npm(context.files.text(NPM_LOCK)?, &rules, &mut sheet)?;
     match DENY.require(&sh) {
-        Ok(()) => {
-            deny(&sh, &["bans", "licenses", "sources"], &mut sheet)?;
-            advisories(&sh, &mut sheet)?;
-        }
+        Ok(()) => deny(&sh, &["bans", "licenses", "sources"], &mut sheet)?,
         Err(reason) => {
             crates(context, &rules, &mut sheet)?;
-            sheet.note(format!(
-                "{reason}: licences, bans and sources are read from `cargo metadata`, advisories are not checked"
-            ));
+            sheet.note(format!("{reason}: licences, bans and sources are read from `cargo metadata`"));
         }
     }
     Ok(sheet.outcome())
@@ -134,26 +128,34 @@ fn crates(context: &Context, rules: &Rules, sheet: &mut Sheet) -> Result {
     Ok(())
 }
 
-/// What the bundle or a package contains; tools of the build are not distributed.
+/// What the bundle or a package contains: every package of the lock file, also those below a workspace or another package. The
+/// workspaces of the repository have its licence, and tools of the build are not distributed.
 fn npm(lock: &str, rules: &Rules, sheet: &mut Sheet) -> Result {
     let lock: Value = serde_json::from_str(lock).map_err(|error| format!("{NPM_LOCK}: {error}"))?;
-    for (path, package) in lock["packages"].as_object().into_iter().flatten() {
-        let is_distributed = path.starts_with("node_modules/") && package["dev"] != true && package["link"] != true;
-        if !is_distributed {
+    let packages = lock["packages"].as_object().ok_or(format!("{NPM_LOCK} has no `packages`"))?;
+    let workspaces: BTreeSet<_> =
+        lock["packages"][""]["workspaces"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let mut count = 0;
+    for (path, package) in packages {
+        let is_ours = path.is_empty() || workspaces.contains(path.as_str());
+        // A link is the entry of a workspace in `node_modules`. Its target has an entry of another path.
+        if is_ours || package["dev"] == true || package["link"] == true {
             continue;
         }
+        count += 1;
         let license = package["license"].as_str().unwrap_or_default();
         if !rules.allow(license) {
-            let name = path.trim_start_matches("node_modules/");
+            let name = path.strip_prefix("node_modules/").unwrap_or(path);
             let what = format!("the licence `{license}` is not allowed");
             sheet.red(what, format!("{NPM_LOCK} ({name})"), "replace the package, or add the licence to deny.toml");
         }
     }
+    sheet.note(format!("{count} npm packages are distributed"));
     Ok(())
 }
 
 /// Runs checks of cargo-deny.
-fn deny(sh: &Shell, checks: &[&str], sheet: &mut Sheet) -> Result {
+pub(super) fn deny(sh: &Shell, checks: &[&str], sheet: &mut Sheet) -> Result {
     let output = cmd!(sh, "cargo deny --offline --format json check {checks...}").quiet().ignore_status().output()?;
     let report = String::from_utf8_lossy(&output.stderr);
     let errors = errors(&report);
@@ -183,22 +185,6 @@ fn errors(report: &str) -> Vec<(String, String)> {
         (what, place)
     };
     errors.map(error).collect()
-}
-
-/// Advisories, from a copy of the database that an earlier `cargo deny fetch` left, since the check has no network.
-fn advisories(sh: &Shell, sheet: &mut Sheet) -> Result {
-    let databases = cargo_home(sh)?.join("advisory-dbs");
-    let copy = std::fs::read_dir(&databases).into_iter().flatten().flatten().map(|entry| entry.path());
-    let dated = copy.filter_map(|copy| {
-        let date = cmd!(sh, "git -C {copy} log -1 --format=%cs").quiet().ignore_stderr().read().ok()?;
-        Some(date)
-    });
-    let Some(date) = dated.max() else {
-        sheet.note("advisories are not checked: there is no copy of the database (`cargo deny fetch`)");
-        return Ok(());
-    };
-    sheet.note(format!("advisories are those of {date}"));
-    deny(sh, &["advisories"], sheet)
 }
 
 #[cfg(test)]
@@ -240,12 +226,16 @@ mod tests {
 
     #[test]
     fn only_distributed_packages_of_npm_are_checked() {
-        let lock = r#"{ "packages": { "": {}, "node_modules/a": { "license": "MIT" }, "node_modules/b": { "license": "X", "dev": true },
-            "node_modules/c": { "license": "X" }, "node_modules/d": { "link": true } } }"#;
+        let lock = r#"{ "packages": { "": { "workspaces": ["web"] }, "node_modules/a": { "license": "MIT" },
+            "node_modules/b": { "license": "X", "dev": true }, "node_modules/c": { "license": "X" },
+            "node_modules/a/node_modules/c": { "license": "X" }, "web": {}, "web/node_modules/c": { "license": "X" },
+            "node_modules/web": { "resolved": "web", "link": true }, "vendored": {} } }"#;
         let mut sheet = Sheet::default();
         npm(lock, &Rules::parse(TEXT).unwrap(), &mut sheet).unwrap();
         let Outcome::Red { findings, .. } = sheet.outcome() else { panic!("not red") };
-        assert_eq!(findings.len(), 1);
-        assert_eq!(findings[0].place, "app/console/package-lock.json (c)");
+        let places: Vec<_> = findings.iter().map(|finding| finding.place.as_str()).collect();
+        let expected = ["a/node_modules/c", "c", "vendored", "web/node_modules/c"];
+        assert_eq!(places, expected.map(|name| format!("app/console/package-lock.json ({name})")));
+        assert!(npm("{}", &Rules::parse(TEXT).unwrap(), &mut Sheet::default()).is_err());
     }
 }

@@ -4,12 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
 use globset::{Glob, GlobSet, GlobSetBuilder};
+use serde_json::Value;
 use xshell::cmd;
 
 use crate::Result;
 use crate::manifests::{self, Package};
 use crate::release::context::Context;
 use crate::release::row::{Outcome, Sheet};
+use crate::tidy::repository::{Repository, has_extension};
+use crate::workspace::{CONSOLE, PYTHON};
 
 /// Files that no published package contains: data, secrets, and what a tool installs or builds.
 static UNWANTED: LazyLock<GlobSet> = LazyLock::new(|| {
@@ -40,13 +43,17 @@ pub(crate) fn run(context: &Context) -> Result<Outcome> {
     let (crates, npm) = (manifests::crates(&context.files)?, manifests::npm(&context.files)?);
     required(&crates, &version, &mut sheet);
     required(&npm, &version, &mut sheet);
-    if let Some(order) = order(&crates, &mut sheet) {
-        sheet.note(format!("crates are published in this order: {}", order.join(", ")));
+    python(&context.files, &version, &mut sheet)?;
+    for (registry, packages, manifest) in [("crates", &crates, "Cargo.toml"), ("npm packages", &npm, CONSOLE)] {
+        if let Some(order) = order(packages, manifest, &mut sheet) {
+            sheet.note(format!("{registry} are published in this order: {}", order.join(", ")));
+        }
     }
     if sheet.is_red() {
         sheet.note("contents are not listed until the manifests are mended");
     } else {
         contents(context, &crates, &mut sheet)?;
+        npm_contents(context, &npm, &mut sheet)?;
     }
     Ok(sheet.outcome())
 }
@@ -78,9 +85,9 @@ fn required(packages: &[Package], version: &str, sheet: &mut Sheet) {
     }
 }
 
-/// Each crate after those it depends on. Dependencies of tests without a version are left out of a published manifest.
-fn order(crates: &[Package], sheet: &mut Sheet) -> Option<Vec<String>> {
-    let published = || crates.iter().filter(|package| package.is_published);
+/// Each package after those it depends on. Dependencies of tests without a version are left out of a published manifest.
+fn order(packages: &[Package], manifest: &str, sheet: &mut Sheet) -> Option<Vec<String>> {
+    let published = || packages.iter().filter(|package| package.is_published);
     let names: BTreeSet<_> = published().map(|package| package.name.clone()).collect();
     let mut open: BTreeMap<_, BTreeSet<_>> = published()
         .map(|package| {
@@ -95,7 +102,7 @@ fn order(crates: &[Package], sheet: &mut Sheet) -> Option<Vec<String>> {
             let cycle: Vec<_> = open.into_keys().collect();
             sheet.red(
                 format!("no order of publication: {} depend on each other", cycle.join(", ")),
-                "Cargo.toml",
+                manifest,
                 "break the cycle",
             );
             return None;
@@ -136,6 +143,70 @@ fn contents(context: &Context, crates: &[Package], sheet: &mut Sheet) -> Result 
     Ok(())
 }
 
+/// What npm would pack. Built modules are missing if nothing was built; `npm run pack:check` compares them after a build.
+fn npm_contents(context: &Context, packages: &[Package], sheet: &mut Sheet) -> Result {
+    let sh = context.shell()?;
+    let published: Vec<_> = packages.iter().filter(|package| package.is_published).collect();
+    let selection = published.iter().flat_map(|package| ["--workspace", &package.name]);
+    let _there = sh.push_dir(CONSOLE);
+    let listing = cmd!(sh, "npm pack --dry-run --json --offline --ignore-scripts {selection...}").quiet().ignore_stderr();
+    let listing: Value = serde_json::from_str(&listing.read()?)?;
+    for package in published {
+        let packed = listing.as_array().into_iter().flatten().find(|packed| packed["name"] == package.name.as_str());
+        let files = packed.and_then(|packed| packed["files"].as_array());
+        let files: Vec<_> = files.into_iter().flatten().filter_map(|file| file["path"].as_str()).collect();
+        npm_files(package, &files, sheet);
+    }
+    Ok(())
+}
+
+fn npm_files(package: &Package, files: &[&str], sheet: &mut Sheet) {
+    let name = &package.name;
+    let is_unwanted =
+        |file: &&&str| UNWANTED.is_match(file) || file.contains(".test.") || file.split('/').any(|part| part == "test");
+    for file in files.iter().filter(is_unwanted) {
+        let mend = format!("remove the file, or name folders without it in `files` of {}", package.manifest);
+        sheet.red(format!("`{name}` would contain the file"), format!("{}{file}", package.folder), mend);
+    }
+    for required in ["package.json", "README.md", "LICENSE"].into_iter().filter(|required| !files.contains(required)) {
+        let mend = "add the file to the folder of the package";
+        sheet.red(format!("`{name}` would contain no {required}"), &package.folder, mend);
+    }
+    if !files.iter().any(|file| file.starts_with("src/index.")) {
+        sheet.red(format!("`{name}` would contain no sources"), &package.manifest, "add `src` to `files`");
+    }
+}
+
+/// The version of the Python package, and its files. The build takes what git tracks below `src`; its tests build it and compare
+/// the contents.
+fn python(repository: &Repository, version: &str, sheet: &mut Sheet) -> Result {
+    let manifest = format!("{PYTHON}/pyproject.toml");
+    let table: toml::Table = toml::from_str(repository.text(&manifest)?).map_err(|error| format!("{manifest}: {error}"))?;
+    let project = table.get("project").and_then(toml::Value::as_table).ok_or(format!("{manifest} has no [project]"))?;
+    for field in ["name", "description", "readme", "license", "license-files", "requires-python", "urls"] {
+        if !project.contains_key(field) {
+            sheet.red(format!("the Python package has no `{field}`"), &manifest, format!("add `{field}`"));
+        }
+    }
+    if project.get("version").and_then(toml::Value::as_str) != Some(version) {
+        let what = format!("the version of the Python package is not {version}, that of the workspace");
+        sheet.red(what, &manifest, format!("set the version to {version}"));
+    }
+    let (folder, sources) = (format!("{PYTHON}/"), format!("{PYTHON}/src/grantry/"));
+    let paths: Vec<_> = repository.files.iter().map(|file| &file.path).chain(&repository.others).collect();
+    let is_module = |path: &str| has_extension(path, "py") || path.ends_with("/py.typed");
+    for path in paths.iter().filter(|path| path.starts_with(&format!("{folder}src/")) && !is_module(path)) {
+        let mend = "remove the file: the package contains modules and `py.typed`";
+        sheet.red("the Python package would contain the file", *path, mend);
+    }
+    for required in [format!("{sources}__init__.py"), format!("{sources}py.typed"), format!("{folder}LICENSE")] {
+        if !paths.contains(&&required) {
+            sheet.red("the Python package would lack the file", required, "add the file");
+        }
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -170,10 +241,10 @@ mod tests {
     #[test]
     fn a_crate_is_published_after_those_it_depends_on() {
         let crates = [package("app", true, &[("store", false), ("tests", true)]), package("store", true, &[("app", true)])];
-        assert_eq!(order(&crates, &mut Sheet::default()).unwrap(), ["store", "app"]);
+        assert_eq!(order(&crates, "Cargo.toml", &mut Sheet::default()).unwrap(), ["store", "app"]);
         let cycle = [package("a", true, &[("b", false)]), package("b", true, &[("a", false)])];
         let mut sheet = Sheet::default();
-        assert!(order(&cycle, &mut sheet).is_none());
+        assert!(order(&cycle, "Cargo.toml", &mut sheet).is_none());
         assert_eq!(whats(sheet), ["no order of publication: a, b depend on each other"]);
     }
 
@@ -185,6 +256,22 @@ mod tests {
         let mut sheet = Sheet::default();
         required(&[package("app", true, &[("kit", false)]), package("kit", true, &[])], "0.2.0", &mut sheet);
         assert_eq!(whats(sheet), ["`app` does not depend on version 0.2.0 of `kit`"]);
+    }
+
+    #[test]
+    fn an_npm_package_contains_sources_and_no_tests() {
+        let mut sheet = Sheet::default();
+        let complete = ["LICENSE", "README.md", "package.json", "src/index.ts"];
+        npm_files(&package("client", true, &[]), &complete, &mut sheet);
+        assert!(!sheet.is_red());
+        npm_files(
+            &package("client", true, &[]),
+            &["LICENSE", "README.md", "src/a.test.ts", "test/b.ts", "c.key"],
+            &mut sheet,
+        );
+        let contains = "`client` would contain the file";
+        let lacks = ["`client` would contain no package.json", "`client` would contain no sources"];
+        assert_eq!(whats(sheet), [contains, contains, contains, lacks[0], lacks[1]]);
     }
 
     #[test]

@@ -11,6 +11,9 @@ use crate::release::context::Context;
 use crate::release::row::{Outcome, Sheet};
 use crate::setup::tools::SEMVER_CHECKS;
 
+/// The argument of `--only` of the check of the Rust API.
+pub(crate) const RUST_API: &str = "rust-api";
+
 /// Generated files, the bundle of the console among them, are current byte for byte.
 pub(crate) fn generated(context: &Context) -> Result<Outcome> {
     let mut sheet = Sheet::default();
