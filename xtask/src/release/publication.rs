@@ -8,7 +8,8 @@ mod conditions;
 mod edits;
 mod parts;
 
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use cargo_metadata::semver::Version;
 use clap::Args;
@@ -17,8 +18,9 @@ use jiff::tz::TimeZone;
 use xshell::{Shell, cmd};
 
 use super::context::Context;
+use super::report::Record;
 use super::row::Outcome;
-use super::rows::ROWS;
+use super::rows::{ROWS, advisories, tools};
 use super::{run_rows, verdict};
 use crate::workspace::{self, CONSOLE};
 use crate::{Result, setup};
@@ -31,6 +33,9 @@ pub(crate) struct ReleaseOptions {
     /// Build everything, but leave the repository without the commit and the tag.
     #[arg(long)]
     dry_run: bool,
+    /// Release although there is no copy of the advisory database to check with.
+    #[arg(long)]
+    without_advisories: bool,
 }
 
 /// Checks the repository, and builds the archives of a release.
@@ -40,7 +45,7 @@ pub(crate) fn release(options: &ReleaseOptions) -> Result {
     conditions::check(&context, version)?;
     let copy = Copy::create(&context, version)?;
     println!("── checks of version {version} in {}", copy.sources.display());
-    let skipped = copy.check()?;
+    let skipped = copy.check(options.without_advisories)?;
     println!("── archives");
     copy.date()?;
     for path in artifacts::build(&copy)? {
@@ -77,9 +82,8 @@ impl Copy {
     fn create(context: &Context, version: &Version) -> Result<Self> {
         let target = context.target()?;
         let folder = target.join(format!("release-{version}"));
-        if folder.exists() {
-            std::fs::remove_dir_all(&folder)?;
-        }
+        let built = target.join(format!("release-{version}-target"));
+        remove_but_what_was_built(&folder, &built)?;
         let source = context.shell()?;
         let copy = Self {
             root: context.root().to_owned(),
@@ -90,9 +94,12 @@ impl Copy {
             version: version.clone(),
             today: context.today,
         };
-        std::fs::create_dir_all(&copy.archives)?;
+        fs::create_dir_all(&copy.archives)?;
         let (root, sources) = (&copy.root, &copy.sources);
         cmd!(source, "git clone --quiet --local {root} {sources}").run()?;
+        if built.exists() {
+            fs::rename(&built, sources.join("target"))?;
+        }
         let sh = copy.shell()?;
         if cmd!(sh, "git rev-parse HEAD").quiet().read()? != copy.start {
             return Err("the branch moved while it was copied; run the command again".into());
@@ -135,17 +142,18 @@ impl Copy {
         self.commit(&["--allow-empty", "--message", &message])
     }
 
-    /// Runs every check on the files of the new version, and returns those that were skipped.
-    fn check(&self) -> Result<Vec<String>> {
+    /// Runs every check on the files of the new version, and returns those that were skipped and may be.
+    fn check(&self, without_advisories: bool) -> Result<Vec<String>> {
         setup::run(&self.shell()?)?;
         let rows: Vec<_> = ROWS.iter().collect();
         let records = run_rows(&self.sources, None, &rows, |record| println!("{}", record.text()))?;
         verdict(&records)?;
-        let skipped = records.iter().filter_map(|record| match &record.outcome {
-            Outcome::Skipped(reason) => Some(format!("{}: {reason}", record.row)),
-            Outcome::Green { .. } | Outcome::Red { .. } => None,
-        });
-        Ok(skipped.collect())
+        let is_first = !Context::open(&self.sources, None)?.has_release();
+        let may_be_skipped: Vec<_> = [(is_first, tools::RUST_API), (without_advisories, advisories::NAME)]
+            .into_iter()
+            .filter_map(|(may_be, row)| may_be.then_some(row))
+            .collect();
+        skipped(&records, &may_be_skipped)
     }
 
     /// Moves the entries of the changelog below the heading of the version.
@@ -178,6 +186,33 @@ impl Copy {
         }
         Ok(())
     }
+}
+
+/// The checks that were skipped, with their reasons. Fails if one of them may not be: nothing shows that it would be green.
+fn skipped(records: &[Record], may_be: &[&str]) -> Result<Vec<String>> {
+    let mut lines = (Vec::new(), Vec::new());
+    for record in records {
+        let Outcome::Skipped(reason) = &record.outcome else { continue };
+        let (allowed, refused) = (&mut lines.0, &mut lines.1);
+        let list = if may_be.contains(&record.row) { allowed } else { refused };
+        list.push(format!("{}: {reason}", record.row));
+    }
+    let (allowed, refused) = lines;
+    if refused.is_empty() { Ok(allowed) } else { Err(format!("skipped, so not released:\n{}", refused.join("\n")).into()) }
+}
+
+/// Removes the copy of an earlier run, but moves what cargo built in it aside, so that the next run is not cold. Cargo builds a
+/// crate again if a source is newer than the last build, which all files of a new clone are.
+fn remove_but_what_was_built(folder: &Path, built: &Path) -> Result {
+    let target = folder.join("sources/target");
+    // A run that was stopped before it moved the folder back left it aside.
+    if target.exists() && !built.exists() {
+        fs::rename(target, built)?;
+    }
+    if folder.exists() {
+        fs::remove_dir_all(folder)?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]

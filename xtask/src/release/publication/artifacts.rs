@@ -18,19 +18,31 @@ use crate::tidy::repository::Repository;
 use crate::workspace::{self, CONSOLE, PYTHON};
 use crate::{Result, manifests, setup};
 
+/// The list of checksums.
+const CHECKSUMS: &str = "SHA256SUMS";
+
 /// What an operator receives beside the program.
 const BESIDE_THE_PROGRAM: [&str; 4] = ["README.md", "LICENSE", "CHANGELOG.md", "grantry.example.toml"];
 
 /// Builds everything, and returns the written files, the list of checksums last.
+///
+/// Every archive is written twice and compared, so that a time or an order in it is found. The program is built once; the check
+/// `reproducibility` compares two builds of it.
 pub(super) fn build(copy: &Copy) -> Result<Vec<PathBuf>> {
     let host = workspace::host(&copy.shell()?)?;
     let crates = published_crates(copy)?;
+    let program = program::build(&copy.shell()?, &copy.sources, &copy.build)?;
+    let again = copy.archives.with_file_name("archives-again");
+    fs::create_dir_all(&again)?;
+    // Cargo builds each crate from its archive the first time.
+    for (folder, options) in [(&copy.archives, &[][..]), (&again, &["--no-verify"][..])] {
+        sources(copy, folder)?;
+        program_with_its_parts(copy, folder, &program, &host)?;
+        pack_crates(copy, folder, &crates, options)?;
+        npm_packages(copy, folder)?;
+        python_packages(copy, folder)?;
+    }
     let expected = names(&copy.version.to_string(), &host, &crates);
-    sources(copy)?;
-    program_with_its_parts(copy, &host)?;
-    pack_crates(copy, &crates)?;
-    npm_packages(copy)?;
-    python_packages(copy)?;
     let found: BTreeSet<_> = fs::read_dir(&copy.archives)?
         .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
         .collect::<Result<_>>()?;
@@ -38,7 +50,27 @@ pub(super) fn build(copy: &Copy) -> Result<Vec<PathBuf>> {
     if !differences.is_empty() {
         return Err(format!("archives that are missing or not expected: {}", differences.join(", ")).into());
     }
-    checksums(&copy.archives)
+    let files = checksums(&copy.archives)?;
+    checksums(&again)?;
+    require_equal(&copy.archives, &again)?;
+    fs::remove_dir_all(again)?;
+    Ok(files)
+}
+
+/// Fails with the names of archives that differ between two folders, by their lists of checksums.
+pub(super) fn require_equal(first: &Path, second: &Path) -> Result {
+    let lines = |folder: &Path| -> Result<BTreeSet<String>> {
+        Ok(fs::read_to_string(folder.join(CHECKSUMS))?.lines().map(str::to_owned).collect())
+    };
+    let (first_lines, second_lines) = (lines(first)?, lines(second)?);
+    let names = first_lines.symmetric_difference(&second_lines).filter_map(|line| line.split("  ").nth(1));
+    let names: BTreeSet<_> = names.collect();
+    if names.is_empty() {
+        return Ok(());
+    }
+    let names: Vec<_> = names.into_iter().collect();
+    let folders = format!("{} and {}", first.display(), second.display());
+    Err(format!("archives differ when they are written twice: {} (compare {folders})", names.join(", ")).into())
 }
 
 /// The names of all archives.
@@ -63,11 +95,11 @@ fn published_crates(copy: &Copy) -> Result<Vec<String>> {
 }
 
 /// The files of the commit.
-fn sources(copy: &Copy) -> Result {
+pub(super) fn sources(copy: &Copy, archives: &Path) -> Result {
     let (sh, version) = (copy.shell()?, copy.version.to_string());
-    let tar = copy.archives.join("sources.tar");
+    let tar = archives.join("sources.tar");
     cmd!(sh, "git -c tar.umask=0022 archive --format=tar --prefix=grantry-{version}/ --output={tar} HEAD").run()?;
-    let mut writer = gzip(&copy.archives.join(format!("grantry-{version}-sources.tar.gz")))?;
+    let mut writer = gzip(&archives.join(format!("grantry-{version}-sources.tar.gz")))?;
     std::io::copy(&mut File::open(&tar)?, &mut writer)?;
     writer.finish()?;
     fs::remove_file(tar)?;
@@ -75,41 +107,46 @@ fn sources(copy: &Copy) -> Result {
 }
 
 /// The program without the demo, for the kind of machine that builds it, and the lists of its parts.
-fn program_with_its_parts(copy: &Copy, host: &str) -> Result {
-    let (sh, version) = (copy.shell()?, &copy.version);
-    let program = program::build(&sh, &copy.sources, &copy.build)?;
+fn program_with_its_parts(copy: &Copy, archives: &Path, program: &Path, host: &str) -> Result {
+    let version = &copy.version;
     let name = format!("grantry-{version}-{host}");
-    let mut archive = tar::Builder::new(gzip(&copy.archives.join(format!("{name}.tar.gz")))?);
     let beside = BESIDE_THE_PROGRAM.map(|file| copy.sources.join(file));
-    for path in [&program].into_iter().chain(&beside) {
+    archive(&archives.join(format!("{name}.tar.gz")), &name, program, &beside, copy.epoch()?)?;
+    fs::write(archives.join(format!("{name}.cdx.json")), parts::of_the_program(copy, host)?)?;
+    fs::write(archives.join(format!("grantry-console-{version}.cdx.json")), parts::of_the_console(copy)?)?;
+    Ok(())
+}
+
+/// Writes an archive with one folder, which contains a program and the files beside it, with one time for all.
+pub(super) fn archive(path: &Path, folder: &str, program: &Path, beside: &[PathBuf], time: i64) -> Result {
+    let mut archive = tar::Builder::new(gzip(path)?);
+    for path in [program].into_iter().chain(beside.iter().map(PathBuf::as_path)) {
         let file = path.file_name().ok_or("a path without a name")?;
         let content = fs::read(path)?;
         let mut header = tar::Header::new_gnu();
         header.set_size(content.len().try_into()?);
-        header.set_mode(if path == &program { 0o755 } else { 0o644 });
-        header.set_mtime(copy.epoch()?.try_into()?);
-        archive.append_data(&mut header, Path::new(&name).join(file), content.as_slice())?;
+        header.set_mode(if path == program { 0o755 } else { 0o644 });
+        header.set_mtime(time.try_into()?);
+        archive.append_data(&mut header, Path::new(folder).join(file), content.as_slice())?;
     }
     archive.into_inner()?.finish()?;
-    fs::write(copy.archives.join(format!("{name}.cdx.json")), parts::of_the_program(copy, host)?)?;
-    fs::write(copy.archives.join(format!("grantry-console-{version}.cdx.json")), parts::of_the_console(copy)?)?;
     Ok(())
 }
 
-/// The crates as `cargo publish` uploads them. Each is built from what its archive contains.
-fn pack_crates(copy: &Copy, crates: &[String]) -> Result {
+/// The crates as `cargo publish` uploads them. Each is built from what its archive contains, unless the options prevent it.
+fn pack_crates(copy: &Copy, archives: &Path, crates: &[String], options: &[&str]) -> Result {
     let (sh, target) = (copy.shell()?, &copy.build);
     let packages: Vec<_> = crates.iter().flat_map(|name| ["--package", name]).collect();
-    cmd!(sh, "cargo package --quiet --locked --target-dir {target} {packages...}").run()?;
+    cmd!(sh, "cargo package --quiet --locked --target-dir {target} {options...} {packages...}").run()?;
     for name in crates {
         let file = format!("{name}-{}.crate", copy.version);
-        fs::copy(target.join("package").join(&file), copy.archives.join(&file))?;
+        fs::copy(target.join("package").join(&file), archives.join(&file))?;
     }
     Ok(())
 }
 
-fn npm_packages(copy: &Copy) -> Result {
-    let (sh, archives) = (copy.shell()?, &copy.archives);
+fn npm_packages(copy: &Copy, archives: &Path) -> Result {
+    let sh = copy.shell()?;
     let _there = sh.push_dir(CONSOLE);
     for package in ["@grantry/client", "@grantry/react"] {
         cmd!(sh, "npm run build --silent -w {package}").run()?;
@@ -118,8 +155,8 @@ fn npm_packages(copy: &Copy) -> Result {
     Ok(())
 }
 
-fn python_packages(copy: &Copy) -> Result {
-    let (sh, archives) = (copy.shell()?, &copy.archives);
+fn python_packages(copy: &Copy, archives: &Path) -> Result {
+    let sh = copy.shell()?;
     let interpreter = setup::python_environment(&sh)?;
     let _there = sh.push_dir(PYTHON);
     cmd!(sh, "{interpreter} -m hatchling build --directory {archives}").quiet().ignore_stdout().run()?;
@@ -127,7 +164,7 @@ fn python_packages(copy: &Copy) -> Result {
 }
 
 /// Writes `SHA256SUMS` in the format of `sha256sum --check`.
-fn checksums(archives: &Path) -> Result<Vec<PathBuf>> {
+pub(super) fn checksums(archives: &Path) -> Result<Vec<PathBuf>> {
     let mut files: Vec<_> = fs::read_dir(archives)?.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?;
     files.sort();
     let mut lines = String::new();
@@ -136,7 +173,7 @@ fn checksums(archives: &Path) -> Result<Vec<PathBuf>> {
         let digest = Sha256::digest(fs::read(file)?);
         lines.extend([&hex::encode(digest), "  ", name, "\n"]);
     }
-    let list = archives.join("SHA256SUMS");
+    let list = archives.join(CHECKSUMS);
     fs::write(&list, lines)?;
     files.push(list);
     Ok(files)

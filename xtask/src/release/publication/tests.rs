@@ -1,5 +1,7 @@
 //! A release of a scratch repository, without the builds.
 
+use std::time::Duration;
+
 use xshell::TempDir;
 
 use super::*;
@@ -124,6 +126,60 @@ fn a_release_commit_has_the_time_of_its_day() {
     let sh = copy.shell().unwrap();
     let times = cmd!(sh, "git log -1 --format=%at,%ct").quiet().read().unwrap();
     assert_eq!(times, "1769817600,1769817600");
+}
+
+#[test]
+fn a_skipped_check_stops_a_release_unless_it_may_be_skipped() {
+    let record = |row, outcome| Record { row, outcome, took: Duration::ZERO };
+    let because = |reason: &str| Outcome::Skipped(reason.to_owned());
+    let records = [
+        record("texts", Outcome::Green { notes: Vec::new() }),
+        record("rust-api", because("there is no release")),
+        record("advisories", because("no copy")),
+    ];
+    assert_eq!(skipped(&records[..1], &[]).unwrap(), [""; 0]);
+    let error = skipped(&records, &["rust-api"]).unwrap_err().to_string();
+    assert_eq!(error, "skipped, so not released:\nadvisories: no copy");
+    let lines = skipped(&records, &["rust-api", "advisories"]).unwrap();
+    assert_eq!(lines, ["rust-api: there is no release", "advisories: no copy"]);
+    assert!(skipped(&records, &["advisories"]).unwrap_err().to_string().contains("rust-api: there is no release"));
+}
+
+#[test]
+fn what_was_built_outlives_the_copy_and_a_run_that_was_stopped() {
+    let sh = Shell::new().unwrap();
+    let below = sh.create_temp_dir().unwrap();
+    let (folder, built) = (below.path().join("release"), below.path().join("built"));
+    remove_but_what_was_built(&folder, &built).unwrap();
+    assert!(!built.exists());
+    sh.write_file(folder.join("sources/target/debug/file"), "built").unwrap();
+    sh.write_file(folder.join("archives/file"), "old").unwrap();
+    remove_but_what_was_built(&folder, &built).unwrap();
+    assert!(!folder.exists());
+    // The run stopped here: the next one finds a copy without what was built.
+    sh.write_file(folder.join("sources/file"), "half").unwrap();
+    remove_but_what_was_built(&folder, &built).unwrap();
+    assert!(!folder.exists());
+    assert_eq!(sh.read_file(built.join("debug/file")).unwrap(), "built");
+}
+
+#[test]
+fn archives_that_are_written_twice_are_equal_byte_for_byte() {
+    let scratch = Scratch::small();
+    let (copy, sh) = (scratch.built(), &scratch.sh);
+    let program = copy.sources.join("file");
+    let write = |name: &str, time| {
+        let folder = scratch.folder.path().join(name);
+        sh.create_dir(&folder).unwrap();
+        artifacts::sources(&copy, &folder).unwrap();
+        artifacts::archive(&folder.join("program.tar.gz"), "program", &program, &[], time).unwrap();
+        artifacts::checksums(&folder).unwrap();
+        folder
+    };
+    let (first, second, later) = (write("first", 1), write("second", 1), write("later", 2));
+    artifacts::require_equal(&first, &second).unwrap();
+    let error = artifacts::require_equal(&first, &later).unwrap_err().to_string();
+    assert!(error.starts_with("archives differ when they are written twice: program.tar.gz (compare"), "{error}");
 }
 
 #[test]
