@@ -52,7 +52,7 @@ pub(crate) fn run(sh: &Shell) -> Result {
 
 /// Installs exactly the packages of the lock file. The stamp is inside `node_modules`, so it is removed together with the
 /// packages.
-fn console_packages(sh: &Shell) -> Result {
+pub(crate) fn console_packages(sh: &Shell) -> Result {
     let console = sh.current_dir().join(CONSOLE);
     let lock = console.join("package-lock.json");
     if !lock.exists() {

@@ -4,7 +4,7 @@ use xshell::{Shell, cmd};
 
 use crate::Result;
 use crate::steps::{self, Options, Step};
-use crate::workspace::{self, CONSOLE, PYTHON};
+use crate::workspace::{self, CONSOLE, PYTHON, SERVER_BINARY};
 use crate::{codegen, release, requirements, setup, tidy};
 
 /// The steps, in the order in which they run.
@@ -23,9 +23,6 @@ pub(crate) const STEPS: &[Step] = &[
     Step { name: "python", about: "types, tests and package contents of the Python client", run: python },
     Step { name: "browser", about: "end-to-end tests in Chromium", run: browser },
 ];
-
-/// The variable with the program that the tests in other languages start.
-const SERVER_BINARY: &str = "SERVER_BINARY";
 
 /// Runs all steps, or those that the options name.
 pub(crate) fn run(sh: &Shell, options: &Options) -> Result {

@@ -13,6 +13,9 @@ pub(crate) const CONSOLE: &str = "app/console";
 /// The folder of the Python client, from the root.
 pub(crate) const PYTHON: &str = "app/python";
 
+/// The variable with the program that the tests in other languages start.
+pub(crate) const SERVER_BINARY: &str = "SERVER_BINARY";
+
 /// The root of the repository.
 pub(crate) fn root() -> PathBuf {
     // Cargo sets the variable for `cargo run`; a binary that is started directly uses the compiled-in value.

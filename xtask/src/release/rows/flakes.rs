@@ -4,6 +4,8 @@
 //! nextest repeats tests (`--stress-count`) but has no random order. The option is unstable, so `RUSTC_BOOTSTRAP` is set for the
 //! test programs, not for the compiler.
 
+mod languages;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -50,15 +52,12 @@ pub(crate) fn run(context: &Context) -> Result<Outcome> {
     let mut sheet = Sheet::default();
     let lines = changes::since_base(context, &base.revision)?;
     let changed: BTreeSet<_> = lines.iter().filter(|(_, lines)| !lines.is_empty()).map(|(path, _)| path.as_str()).collect();
-    let others = changed.iter().filter(|path| is_other_test(path)).count();
-    if others > 0 {
-        sheet.note(format!("{others} changed tests in other languages are not repeated"));
-    }
+    let sh = context.shell()?;
+    languages::repeat(&sh, changed.iter().copied().filter(|path| context.files.has(path)), &mut sheet)?;
     if !changed.iter().any(|path| context.files.has(path) && has_extension(path, "rs")) {
         sheet.note("no Rust file changed");
         return Ok(sheet.outcome());
     }
-    let sh = context.shell()?;
     let Some(programs) = programs(&sh, context.root())? else {
         sheet.red("the tests do not build", "Cargo.toml", "run `cargo test --workspace --no-run` and mend what it reports");
         return Ok(sheet.outcome());
@@ -83,11 +82,6 @@ pub(crate) fn run(context: &Context) -> Result<Outcome> {
     }
     repeat(&sh, &repeated, &mut sheet)?;
     Ok(sheet.outcome())
-}
-
-fn is_other_test(path: &str) -> bool {
-    let name = path.rsplit('/').next().unwrap_or(path);
-    name.contains(".test.") || name.starts_with("test_") && has_extension(name, "py")
 }
 
 /// Builds all test programs; `None` if that fails.
