@@ -11,7 +11,9 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
+use super::context::Context;
 use super::row::Finding;
+use crate::Result;
 
 /// Where the changelog is, from the root.
 pub(crate) const FILE: &str = "CHANGELOG.md";
@@ -38,6 +40,18 @@ pub(crate) struct Entry {
     pub(crate) text: String,
     /// Its line, from 1.
     pub(crate) line: usize,
+}
+
+impl Entry {
+    /// Whether the entry is a breaking change.
+    pub(crate) fn is_breaking(&self) -> bool {
+        self.label == "breaking"
+    }
+
+    /// What the text has in backticks.
+    pub(crate) fn quoted(&self) -> impl Iterator<Item = &str> {
+        self.text.split('`').skip(1).step_by(2)
+    }
 }
 
 /// A version with its entries.
@@ -79,6 +93,20 @@ impl Changelog {
     /// The entries of the next release.
     pub(crate) fn unreleased(&self) -> &[Entry] {
         self.sections.first().filter(|section| section.heading == UNRELEASED).map_or(&[], |section| &section.entries)
+    }
+
+    /// The entries of the next release that the base did not have in this form. A release moved its entries to another section,
+    /// so all unreleased entries are new after it.
+    pub(crate) fn added(&self, base: &Self, after_release: bool) -> Vec<&Entry> {
+        let is_new = |entry: &&Entry| after_release || !base.unreleased().iter().any(|old| old.text == entry.text);
+        self.unreleased().iter().filter(is_new).collect()
+    }
+
+    /// The added entries of the changelog of a folder, compared with its base.
+    pub(crate) fn added_entries(context: &Context) -> Result<Vec<Entry>> {
+        let now = Self::parse(context.files.find(FILE).unwrap_or_default());
+        let base = context.base_text(FILE)?.map(|text| Self::parse(&text)).unwrap_or_default();
+        Ok(now.added(&base, context.has_release()).into_iter().cloned().collect())
     }
 
     /// Whether an entry of the next release, with this label if there is one, contains `subject` in backticks.
@@ -144,6 +172,17 @@ mod tests {
         assert_eq!(changelog.unreleased(), [entry]);
         assert!(changelog.mentions(Some("feature"), "y") && changelog.mentions(None, "x"));
         assert!(!changelog.mentions(Some("breaking"), "y") && !changelog.mentions(None, "z"));
+    }
+
+    #[test]
+    fn only_new_entries_count_until_the_first_release() {
+        let now = Changelog::parse("## Unreleased\n- **fix** (app): Old `x`.\n- **fix** (domain): New `y` and `z`.\n");
+        let base = Changelog::parse("## Unreleased\n- **fix** (app): Old `x`.\n");
+        let texts =
+            |after_release| now.added(&base, after_release).into_iter().map(|entry| entry.text.as_str()).collect::<Vec<_>>();
+        assert_eq!(texts(false), ["New `y` and `z`."]);
+        assert_eq!(texts(true).len(), 2);
+        assert_eq!(now.unreleased()[1].quoted().collect::<Vec<_>>(), ["y", "z"]);
     }
 
     #[test]

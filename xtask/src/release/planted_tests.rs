@@ -117,13 +117,23 @@ const MISTAKES: &[Mistake] = &[
     mistake("public-api", "the text differs from the public items", |at| {
         at.edit("domain/src/lib.rs", "\npub mod ", "\npub const PLANTED: u8 = 1;\npub mod ");
     }),
-    mistake("public-api", "1 items were removed or changed, and no entry is breaking", |at| {
-        at.edit(RATE_LIMITER, "pub fn tracked(", "fn tracked(");
-        let lines: Vec<_> = at.read(RUNTIME_API).lines().map(str::to_owned).collect();
-        let rest: Vec<_> = lines.iter().filter(|line| !line.contains("pub fn tracked(")).map(String::as_str).collect();
-        assert_eq!(rest.len() + 1, lines.len());
-        at.write(RUNTIME_API, &(rest.join("\n") + "\n"));
-        at.write(CHANGELOG, "# Changelog\n\n## Unreleased\n");
+    mistake("public-api", "was removed or changed: `rate_limiter: impl MemoryRateLimiter: pub fn tracked", |at| {
+        at.hide_item()
+    }),
+    // An entry about another item does not permit it.
+    mistake("public-api", "was removed or changed: `rate_limiter: impl MemoryRateLimiter: pub fn tracked", |at| {
+        at.hide_item();
+        at.entry("**breaking** (runtime): Removes `MemoryRateLimiter::planted`.");
+    }),
+    // Nor an entry about another crate or one that is not breaking.
+    mistake("public-api", "was removed or changed: `rate_limiter: impl MemoryRateLimiter: pub fn tracked", |at| {
+        at.hide_item();
+        at.entry("**breaking** (domain): Removes `MemoryRateLimiter::tracked`.");
+        at.entry("**fix** (runtime): Removes `MemoryRateLimiter::tracked`.");
+    }),
+    after_release("public-api", "does not permit that", |at| {
+        at.hide_item();
+        at.entry("**breaking** (runtime): Removes `MemoryRateLimiter::tracked`.");
     }),
     mistake("sealed-records", "the associated data of `Grant` in the code has the tags", |at| {
         at.edit(ASSOCIATED, "        (USER, owner.user.as_str().as_bytes()),\n", "");
@@ -324,6 +334,18 @@ impl Scratch {
         let mut value = serde_json::from_str(&self.read(path)).unwrap();
         change(&mut value);
         self.write(path, &format!("{value:#}\n"));
+    }
+
+    /// Adds an entry to the changelog.
+    fn entry(&mut self, entry: &str) {
+        self.edit(CHANGELOG, "## Unreleased\n\n", &format!("## Unreleased\n\n- {entry}\n"));
+    }
+
+    /// Makes a public function private, in the source and in the text of the public items.
+    fn hide_item(&mut self) {
+        self.edit(RATE_LIMITER, "pub fn tracked(", "fn tracked(");
+        let line = self.read(RUNTIME_API).lines().find(|line| line.contains("pub fn tracked(")).unwrap().to_owned();
+        self.edit(RUNTIME_API, &format!("{line}\n"), "");
     }
 
     fn next_migration(&self) -> String {
