@@ -174,9 +174,34 @@ const MISTAKES: &[Mistake] = &[
             "CREATE TABLE connectors ( planted TEXT,",
         );
     }),
-    after_release("migrations", "removes what the previous release reads", |at| at.migration("DROP TABLE connectors;\n")),
+    after_release("migrations", "removes what the previous release uses", |at| at.migration("DROP TABLE connectors;\n")),
     after_release("migrations", "requires a value which the previous release does not write", |at| {
         at.migration("ALTER TABLE connectors ADD COLUMN planted TEXT NOT NULL;\n");
+    }),
+    mistake("migrations", "the migration was edited after the base", |at| {
+        at.edit(
+            &format!("{MIGRATIONS}/0001_first.sql"),
+            "CREATE TABLE connectors (",
+            "CREATE TABLE connectors ( planted TEXT,",
+        );
+    }),
+    mistake("migrations", "adds a constraint", |at| {
+        at.migration("ALTER TABLE connectors ADD COLUMN planted TEXT CHECK (planted <> '');\n");
+    }),
+    mistake("migrations", "adds a constraint", |at| {
+        at.migration("ALTER TABLE connectors ADD COLUMN planted TEXT REFERENCES authorizations (id);\n");
+    }),
+    mistake("migrations", "adds a unique index", |at| {
+        at.migration("CREATE UNIQUE INDEX planted ON connectors (space);\n");
+    }),
+    mistake("migrations", "adds a trigger", |at| {
+        at.migration("CREATE TRIGGER planted AFTER INSERT ON connectors BEGIN SELECT 1; END;\n");
+    }),
+    mistake("migrations", "renames what", |at| at.migration("ALTER TABLE connectors RENAME COLUMN space TO planted;\n")),
+    mistake("migrations", "changes rows", |at| at.migration("UPDATE connectors SET epoch = 0;\n")),
+    mistake("migrations", "removes rows", |at| at.migration("DELETE FROM connectors;\n")),
+    mistake("migrations", "a permission gives no reason", |at| {
+        at.migration("-- release: ok\nDELETE FROM connectors;\n");
     }),
     mistake("texts", "`common.cancel` is missing", |at| {
         at.json(GERMAN, |texts| drop(texts["common"].as_object_mut().unwrap().remove("cancel")));
