@@ -40,6 +40,7 @@ const REFERENCE: &str = "docs/reference/settings.md";
 const ASSOCIATED: &str = "adapters-crypto/aes-gcm/src/associated_data.rs";
 const ENVELOPE: &str = "adapters-crypto/aes-gcm/src/envelope.rs";
 const PAYLOADS: &str = "domain/src/authorization/sealed.rs";
+const SEALER: &str = "domain/src/usecase/sealer.rs";
 const REGISTRY: &str = "docs/security/record-types.toml";
 const MIGRATIONS: &str = "adapters-store/sqlite/migrations";
 const SCHEMA: &str = "adapters-store/sqlite/src/schema.rs";
@@ -155,6 +156,25 @@ const MISTAKES: &[Mistake] = &[
     after_release("sealed-records", "version 2 is written, and the base cannot read it", |at| {
         at.edit(PAYLOADS, "PAYLOAD_VERSION: u16 = 1", "PAYLOAD_VERSION: u16 = 2");
         at.edit(REGISTRY, "writes = 1\nreads = [1]", "writes = 2\nreads = [1, 2]");
+    }),
+    after_release("sealed-records", "version 1, which the base writes, is not read any more", |at| {
+        at.edit(PAYLOADS, "PAYLOAD_VERSION: u16 = 1", "PAYLOAD_VERSION: u16 = 2");
+        at.edit(REGISTRY, "writes = 1\nreads = [1]", "writes = 2\nreads = [2]");
+    }),
+    mistake("sealed-records", "`reads` contains 2, and `GrantSecrets::decode` does not accept it", |at| {
+        at.edit(REGISTRY, "reads = [1]", "reads = [1, 2]");
+    }),
+    mistake("sealed-records", "`GrantSecrets::decode` accepts version 2, and `reads` does not contain it", |at| {
+        at.edit(PAYLOADS, "if version == PAYLOAD_VERSION {", "if version == PAYLOAD_VERSION || version == 2 {");
+    }),
+    mistake("sealed-records", "no check of the versions that `FlowSecrets::decode` accepts was found", |at| {
+        at.edit(PAYLOADS, "        known(version)?;\n", "");
+    }),
+    mistake("sealed-records", "the use cases call `seal` without `PAYLOAD_VERSION`", |at| {
+        at.edit(SEALER, "seal(associated, PAYLOAD_VERSION,", "seal(associated, 2,");
+    }),
+    mistake("sealed-records", "the use cases call `decode` without the version of the envelope", |at| {
+        at.edit(SEALER, "FlowSecrets::decode(decrypted.version,", "FlowSecrets::decode(1,");
     }),
     mistake("migrations", "the number is not", |at| {
         at.write(&format!("{MIGRATIONS}/9999_planted.sql"), "CREATE TABLE planted (id INTEGER) STRICT;\n");

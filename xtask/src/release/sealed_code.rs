@@ -11,12 +11,20 @@ use crate::tidy::repository::Repository;
 const ENVELOPE: &str = "adapters-crypto/aes-gcm/src/envelope.rs";
 const ASSOCIATED: &str = "adapters-crypto/aes-gcm/src/associated_data.rs";
 const PAYLOADS: &str = "domain/src/authorization/sealed.rs";
+const SEALER: &str = "domain/src/usecase/sealer.rs";
+const WRITTEN: &str = "PAYLOAD_VERSION";
 
 /// What the code declares.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Sealed {
     /// The payload version that is written.
     pub(crate) writes: u64,
+    /// The payload versions that `decode` of each payload accepts. Empty if the code has another form than
+    /// `known(version)?;` with `if version == A || version == B { Ok(()) } else { … }`.
+    pub(crate) reads: BTreeMap<String, BTreeSet<u64>>,
+    /// Calls of the use cases that seal with another version than `PAYLOAD_VERSION`, or decode with another one than that of the
+    /// envelope.
+    pub(crate) bypasses: Vec<String>,
     /// The byte of each record type.
     pub(crate) types: BTreeMap<String, u64>,
     /// The tags of the associated data of each record type.
@@ -31,9 +39,13 @@ pub(crate) fn read(repository: &Repository) -> Result<Sealed> {
         syn::parse_file(repository.text(path)?).map_err(|error| format!("{path}: {error}").into())
     };
     let payloads = parse(PAYLOADS)?;
-    let writes = constants(&payloads).get("PAYLOAD_VERSION").copied();
+    let writes = constants(&payloads).get(WRITTEN).copied();
+    let mut bypasses = Bypasses::default();
+    bypasses.visit_file(&parse(SEALER)?);
     Ok(Sealed {
-        writes: writes.ok_or(format!("{PAYLOADS}: no constant PAYLOAD_VERSION"))?,
+        writes: writes.ok_or(format!("{PAYLOADS}: no constant {WRITTEN}"))?,
+        reads: reads(&payloads),
+        bypasses: bypasses.0,
         types: record_types(&parse(ENVELOPE)?),
         associated: associated(&parse(ASSOCIATED)?),
         payloads: fields(&payloads),
@@ -58,6 +70,98 @@ fn number(expr: &Expr) -> Option<u64> {
         return None;
     };
     number.base10_parse().ok()
+}
+
+/// The versions that each `decode` accepts: those of the function that checks `version` first.
+fn reads(file: &syn::File) -> BTreeMap<String, BTreeSet<u64>> {
+    let constants = constants(file);
+    let checks = file.items.iter().filter_map(|item| match item {
+        Item::Fn(function) => Some((function.sig.ident.to_string(), accepted(function, &constants)?)),
+        _ => None,
+    });
+    let checks: BTreeMap<_, _> = checks.collect();
+    let decoders = functions(file, "decode");
+    decoders
+        .map(|(name, block)| (name, checked_by(block).and_then(|name| checks.get(&name).cloned()).unwrap_or_default()))
+        .collect()
+}
+
+/// The function of a first statement `function(version)?;`.
+fn checked_by(block: &syn::Block) -> Option<String> {
+    let Some(syn::Stmt::Expr(Expr::Try(question), Some(_))) = block.stmts.first() else {
+        return None;
+    };
+    let Expr::Call(call) = &*question.expr else {
+        return None;
+    };
+    let is_version = call.args.len() == 1 && call.args.first().is_some_and(is_version);
+    if is_version { path_end(&call.func) } else { None }
+}
+
+/// The versions for which a function without other statements returns `Ok`.
+fn accepted(function: &ItemFn, constants: &BTreeMap<String, u64>) -> Option<BTreeSet<u64>> {
+    let [syn::Stmt::Expr(Expr::If(branch), None)] = function.block.stmts.as_slice() else {
+        return None;
+    };
+    let returns = |block: &syn::Block, variant: &str| match block.stmts.as_slice() {
+        [syn::Stmt::Expr(Expr::Call(call), None)] => path_end(&call.func).as_deref() == Some(variant),
+        _ => false,
+    };
+    let refuses = match branch.else_branch.as_ref().map(|(_, other)| &**other) {
+        Some(Expr::Block(other)) => returns(&other.block, "Err"),
+        Some(_) | None => false,
+    };
+    if returns(&branch.then_branch, "Ok") && refuses { compared(&branch.cond, constants) } else { None }
+}
+
+/// The values of `version == A || version == B`.
+fn compared(condition: &Expr, constants: &BTreeMap<String, u64>) -> Option<BTreeSet<u64>> {
+    let Expr::Binary(binary) = condition else {
+        return None;
+    };
+    if matches!(binary.op, syn::BinOp::Or(_)) {
+        let (mut left, right) = (compared(&binary.left, constants)?, compared(&binary.right, constants)?);
+        left.extend(right);
+        return Some(left);
+    }
+    let is_equation = matches!(binary.op, syn::BinOp::Eq(_)) && is_version(&binary.left);
+    let value = number(&binary.right).or_else(|| constants.get(&path_end(&binary.right)?).copied())?;
+    is_equation.then(|| BTreeSet::from([value]))
+}
+
+fn is_version(expr: &Expr) -> bool {
+    matches!(expr, Expr::Path(path) if path.path.is_ident("version"))
+}
+
+/// The last segment of a path.
+fn path_end(expr: &Expr) -> Option<String> {
+    let Expr::Path(path) = expr else {
+        return None;
+    };
+    path.path.segments.last().map(|segment| segment.ident.to_string())
+}
+
+/// Finds calls of `seal` and `decode` with other versions.
+#[derive(Default)]
+struct Bypasses(Vec<String>);
+
+impl<'ast> Visit<'ast> for Bypasses {
+    fn visit_expr_method_call(&mut self, call: &'ast syn::ExprMethodCall) {
+        let version = call.args.iter().nth(1).and_then(path_end);
+        if call.method == "seal" && call.args.len() == 3 && version.as_deref() != Some(WRITTEN) {
+            self.0.push(format!("`seal` without `{WRITTEN}`"));
+        }
+        visit::visit_expr_method_call(self, call);
+    }
+
+    fn visit_expr_call(&mut self, call: &'ast syn::ExprCall) {
+        let is_of_envelope = matches!(call.args.first(), Some(Expr::Field(field)) if
+            matches!(&field.member, syn::Member::Named(name) if name == "version"));
+        if path_end(&call.func).as_deref() == Some("decode") && !is_of_envelope {
+            self.0.push("`decode` without the version of the envelope".to_owned());
+        }
+        visit::visit_expr_call(self, call);
+    }
 }
 
 fn record_types(file: &syn::File) -> BTreeMap<String, u64> {
@@ -143,26 +247,25 @@ impl<'ast> Visit<'ast> for Names {
 
 /// The fields that each `encode` writes.
 fn fields(file: &syn::File) -> BTreeMap<String, BTreeSet<String>> {
-    let mut payloads = BTreeMap::new();
-    for item in &file.items {
-        let Item::Impl(item) = item else {
-            continue;
-        };
-        let Type::Path(ty) = &*item.self_ty else {
-            continue;
-        };
-        for inner in &item.items {
-            if let ImplItem::Fn(function) = inner
-                && function.sig.ident == "encode"
-            {
-                let mut calls = Fields::default();
-                calls.visit_block(&function.block);
-                let name = ty.path.segments.last().map(|segment| segment.ident.to_string());
-                payloads.insert(name.unwrap_or_default(), calls.0);
-            }
-        }
-    }
-    payloads
+    let fields = |block| {
+        let mut calls = Fields::default();
+        calls.visit_block(block);
+        calls.0
+    };
+    functions(file, "encode").map(|(name, block)| (name, fields(block))).collect()
+}
+
+/// The functions of a name in `impl` blocks, with the type.
+fn functions<'f>(file: &'f syn::File, name: &'f str) -> impl Iterator<Item = (String, &'f syn::Block)> {
+    let blocks = file.items.iter().filter_map(|item| if let Item::Impl(item) = item { Some(item) } else { None });
+    blocks.flat_map(move |item| {
+        let ty = if let Type::Path(ty) = &*item.self_ty { ty.path.segments.last() } else { None };
+        let ty = ty.map(|segment| segment.ident.to_string());
+        item.items.iter().filter_map(move |inner| match inner {
+            ImplItem::Fn(function) if function.sig.ident == name => Some((ty.clone()?, &function.block)),
+            _ => None,
+        })
+    })
 }
 
 #[derive(Default)]
@@ -191,13 +294,40 @@ mod tests {
             } }
             fn of_user(x: u8) -> (u8, u8) { (USER, x) }";
         let payloads = "pub const PAYLOAD_VERSION: u16 = 3;
-            impl Flow { fn encode(&self) -> Secret { W::default().bytes(0x0a, x).optional(0x01, y.map(f)).finish() } }";
-        let repository = Repository::of(&[(ENVELOPE, envelope), (ASSOCIATED, associated), (PAYLOADS, payloads)]);
+            impl Flow { fn encode(&self) -> Secret { W::default().bytes(0x0a, x).optional(0x01, y.map(f)).finish() }
+                fn decode(version: u16, payload: &Secret) -> R { known(version)?; Ok(Flow) } }
+            impl Open { fn decode(version: u16, payload: &Secret) -> R { Ok(Open) } }
+            fn known(version: u16) -> R { if version == 2 || version == PAYLOAD_VERSION { Ok(()) } else { Err(E) } }";
+        let sealer = "fn f() { vault.seal(&a, PAYLOAD_VERSION, &b); vault.seal(&a, 1, &b); Flow::decode(a.version, b); Flow::decode(1, b); }";
+        let sources = [(ENVELOPE, envelope), (ASSOCIATED, associated), (PAYLOADS, payloads), (SEALER, sealer)];
+        let repository = Repository::of(&sources);
         let sealed = read(&repository).unwrap();
         assert_eq!(sealed.writes, 3);
+        assert_eq!(sealed.reads["Flow"], BTreeSet::from([2, 3]));
+        assert_eq!(sealed.reads["Open"], BTreeSet::new());
+        assert_eq!(sealed.bypasses, ["`seal` without `PAYLOAD_VERSION`", "`decode` without the version of the envelope"]);
         assert_eq!(sealed.types["Unclaimed"], 4);
         assert_eq!(sealed.associated["Flow"], BTreeSet::from([5, 8]));
         assert_eq!(sealed.associated["Unclaimed"], BTreeSet::from([5]));
         assert_eq!(sealed.payloads["Flow"], BTreeSet::from(["01 optional".to_owned(), "0a bytes".to_owned()]));
+    }
+
+    #[test]
+    fn only_a_list_of_equations_is_a_check_of_versions() {
+        let accepted = |body: &str| {
+            let source = format!("fn known(version: u16) -> R {{ {body} }}");
+            accepted(&syn::parse_str(&source).unwrap(), &BTreeMap::from([("A".to_owned(), 7)]))
+        };
+        assert_eq!(accepted("if version == A { Ok(()) } else { Err(E) }"), Some(BTreeSet::from([7])));
+        for body in [
+            "if version != A { Ok(()) } else { Err(E) }",
+            "if version <= A { Ok(()) } else { Err(E) }",
+            "if version == A { Err(E) } else { Ok(()) }",
+            "if version == A { Ok(()) } else { Ok(()) }",
+            "if version == UNKNOWN { Ok(()) } else { Err(E) }",
+            "Ok(())",
+        ] {
+            assert_eq!(accepted(body), None, "{body}");
+        }
     }
 }

@@ -75,6 +75,12 @@ fn against_code(registry: &Registry, code: &Sealed, sheet: &mut Sheet) {
     if !registry.reads.contains(&registry.writes) {
         sheet.red("`reads` does not contain `writes`", FILE, "add the version to `reads`");
     }
+    for bypass in &code.bypasses {
+        sheet.red(format!("the use cases call {bypass}"), FILE, "pass the version that the registry describes");
+    }
+    for payload in &registry.payload {
+        versions(&registry.reads, code.reads.get(&payload.name), &payload.name, sheet);
+    }
     let listed: BTreeSet<_> = registry.record.iter().map(|record| record.name.as_str()).collect();
     for name in code.types.keys().filter(|name| !listed.contains(name.as_str())) {
         sheet.red(format!("the record type `{name}` of the code is not listed"), FILE, "add a [[record]]");
@@ -111,6 +117,25 @@ fn against_code(registry: &Registry, code: &Sealed, sheet: &mut Sheet) {
     }
 }
 
+/// The versions that the registry lists are those that `decode` of a payload accepts.
+fn versions(listed: &BTreeSet<u64>, code: Option<&BTreeSet<u64>>, name: &str, sheet: &mut Sheet) {
+    let none = BTreeSet::new();
+    let code = code.unwrap_or(&none);
+    if code.is_empty() {
+        let what = format!("no check of the versions that `{name}::decode` accepts was found");
+        sheet.red(what, FILE, "begin it with `known(version)?;`, and let `known` compare with each version by `==`");
+        return;
+    }
+    for version in listed.difference(code) {
+        let what = format!("`reads` contains {version}, and `{name}::decode` does not accept it");
+        sheet.red(what, FILE, "remove the version from `reads`, or accept it in the code");
+    }
+    for version in code.difference(listed) {
+        let what = format!("`{name}::decode` accepts version {version}, and `reads` does not contain it");
+        sheet.red(what, FILE, "add the version to `reads`");
+    }
+}
+
 fn against_base(now: &Registry, base: &Registry, released: bool, sheet: &mut Sheet) {
     let same_version = now.writes == base.writes;
     for old in &base.record {
@@ -129,6 +154,14 @@ fn against_base(now: &Registry, base: &Registry, released: bool, sheet: &mut She
         let changed = now.payload.iter().any(|payload| payload.name == old.name && payload != old);
         if changed && same_version {
             sheet.red(format!("the fields of `{}` changed without a new version", old.name), FILE, NEW_VERSION);
+        }
+    }
+    if !now.reads.contains(&base.writes) {
+        let what = format!("version {}, which the base writes, is not read any more", base.writes);
+        if released {
+            sheet.red(what, FILE, "keep reading the version that the previous release writes");
+        } else {
+            sheet.note(format!("{what}; nothing is released yet"));
         }
     }
     if !base.reads.contains(&now.writes) {
@@ -178,6 +211,26 @@ mod tests {
         assert_eq!(found, ["version 2 is written, and the base cannot read it"]);
         let found = whats(|sheet| against_base(&now, &base, false, sheet));
         assert_eq!(found, ["note: version 2 is written, and the base cannot read it; nothing is released yet"]);
+    }
+
+    #[test]
+    fn what_the_base_writes_is_read() {
+        let now = TEXT.replace("writes = 1\nreads = [1]", "writes = 2\nreads = [2]");
+        let base = TEXT.replace("reads = [1]", "reads = [1, 2]");
+        let found = whats(|sheet| against_base(&parse(&now).unwrap(), &parse(&base).unwrap(), true, sheet));
+        assert_eq!(found, ["version 1, which the base writes, is not read any more"]);
+    }
+
+    #[test]
+    fn the_versions_of_the_registry_are_those_of_the_code() {
+        let found = |listed: &[u64], code: &[u64]| {
+            let (listed, code) = (listed.iter().copied().collect(), code.iter().copied().collect());
+            whats(|sheet| versions(&listed, Some(&code), "P", sheet))
+        };
+        assert_eq!(found(&[1], &[1]), Vec::<String>::new());
+        assert_eq!(found(&[1, 2], &[1]), ["`reads` contains 2, and `P::decode` does not accept it"]);
+        assert_eq!(found(&[1], &[1, 2]), ["`P::decode` accepts version 2, and `reads` does not contain it"]);
+        assert_eq!(found(&[1], &[]), ["no check of the versions that `P::decode` accepts was found"]);
     }
 
     #[test]
