@@ -1,7 +1,8 @@
 //! Breaking changes between two descriptions of the HTTP API.
 //!
 //! A request breaks if it has new required input or accepts less; a response breaks if a member is removed, becomes optional or
-//! gets another type, and if a value of an enumeration, such as an error code, is removed.
+//! gets another type, and if a value of an enumeration, such as an error code, is removed. Strict clients also refuse new values,
+//! variants and status codes of responses, so these are breaking changes too.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,6 +14,17 @@ pub(crate) struct Break {
     /// An operation (`GET /x`), a schema (`Connector`) or a member of one (`Connector.name`).
     pub(crate) subject: String,
     pub(crate) what: String,
+}
+
+impl Break {
+    /// What an entry can name: the subject, or what contains it. `GET /x.name` is contained in `GET /x` and in `/x`, and
+    /// `Connector.name` in `Connector`.
+    pub(crate) fn names(&self) -> BTreeSet<&str> {
+        let subject = self.subject.as_str();
+        let ends = subject.match_indices('.').map(|(at, _)| at).chain([subject.len()]);
+        let containing = ends.map(|end| &subject[..end]);
+        containing.flat_map(|name| [Some(name), name.split_once(' ').map(|(_, path)| path)]).flatten().collect()
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -61,15 +73,35 @@ impl<'v> Comparison<'v> {
     fn operation(&mut self, subject: &str, old: &'v Value, new: &'v Value) {
         self.parameters(subject, old, new);
         let (before, after) = (&old["requestBody"], &new["requestBody"]);
-        if before.is_null() && after["required"] == true {
+        if before["required"] != true && after["required"] == true {
             self.add(subject, "a body is required");
         }
+        self.security(subject, old, new);
         self.contents(Direction::Request, subject, before, after);
         for (status, before) in members(&old["responses"]) {
             match new["responses"].get(status) {
                 None => self.add(subject, &format!("the response {status} was removed")),
                 Some(after) => self.contents(Direction::Response, subject, before, after),
             }
+        }
+        for (status, _) in members(&new["responses"]) {
+            if old["responses"].get(status).is_none() {
+                self.add(subject, &format!("the response {status} is new"));
+            }
+        }
+    }
+
+    /// Each way to authenticate that was accepted is still accepted, without further schemes or scopes.
+    fn security(&mut self, subject: &str, old: &Value, new: &Value) {
+        let (before, after) = (alternatives(self.old, old), alternatives(self.new, new));
+        let is_met = |needed: &Alternative<'_>, offered: &Alternative<'_>| {
+            needed.iter().all(|(scheme, scopes)| offered.get(scheme).is_some_and(|granted| scopes.is_subset(granted)))
+        };
+        let refused = before.iter().find(|offered| !after.iter().any(|needed| is_met(needed, offered)));
+        if let Some(refused) = refused {
+            let names: Vec<_> = refused.keys().copied().collect();
+            let with = if names.is_empty() { "no credentials".to_owned() } else { names.join(" and ") };
+            self.add(subject, &format!("a request with {with} is not accepted any more"));
         }
     }
 
@@ -113,6 +145,8 @@ impl<'v> Comparison<'v> {
         if direction == Direction::Request {
             self.limits(&subject, old, new);
         }
+        self.forms(direction, &subject, old, new);
+        self.additional(direction, &subject, old, new);
         self.members(direction, &subject, old, new);
         self.variants(direction, &subject, old, new);
         if old.get("items").is_some() {
@@ -149,6 +183,14 @@ impl<'v> Comparison<'v> {
                 self.add(subject, &format!("the value {value} was removed"));
             }
         }
+        if direction == Direction::Response && !before.is_empty() {
+            for value in after.difference(&before) {
+                self.add(subject, &format!("the value {value} is new in the response"));
+            }
+            if after.is_empty() {
+                self.add(subject, "the response has other values than the listed ones");
+            }
+        }
     }
 
     fn limits(&mut self, subject: &str, old: &Value, new: &Value) {
@@ -159,6 +201,10 @@ impl<'v> Comparison<'v> {
             ("minLength", false),
             ("minimum", false),
             ("minItems", false),
+            ("exclusiveMaximum", true),
+            ("exclusiveMinimum", false),
+            ("maxProperties", true),
+            ("minProperties", false),
         ] {
             let (before, after) = (old[limit].as_f64(), new[limit].as_f64());
             let narrowed = match (before, after) {
@@ -169,6 +215,38 @@ impl<'v> Comparison<'v> {
             if narrowed {
                 self.add(subject, &format!("the request is limited by {limit} {}", new[limit]));
             }
+        }
+    }
+
+    /// Constraints that cannot be compared by size: any other value is a change.
+    fn forms(&mut self, direction: Direction, subject: &str, old: &Value, new: &Value) {
+        let requests: &[&str] = &["format", "pattern", "const", "multipleOf", "uniqueItems"];
+        let responses: &[&str] = &["format", "const"];
+        let keywords = if direction == Direction::Request { requests } else { responses };
+        for keyword in keywords {
+            // Without a constraint a request is accepted as before.
+            let is_wider = direction == Direction::Request && matches!(new[keyword], Value::Null | Value::Bool(false));
+            if old[keyword] != new[keyword] && !is_wider {
+                self.add(
+                    subject,
+                    &format!("{keyword} in the {} was {} and is {}", direction.name(), old[keyword], new[keyword]),
+                );
+            }
+        }
+    }
+
+    /// Members that are not listed. Without the keyword they are accepted.
+    fn additional(&mut self, direction: Direction, subject: &str, old: &'v Value, new: &'v Value) {
+        let (before, after) = (&old["additionalProperties"], &new["additionalProperties"]);
+        if before.is_object() && after.is_object() {
+            return self.schema(direction, subject, before, after);
+        }
+        let is_any = |schema: &Value| schema.is_null() || *schema == true;
+        if direction == Direction::Request && *before != false && !is_any(after) {
+            self.add(subject, "the request accepts fewer members that are not listed");
+        }
+        if direction == Direction::Response && before.is_object() && !after.is_object() {
+            self.add(subject, "members of the response that are not listed have another form");
         }
     }
 
@@ -205,6 +283,26 @@ impl<'v> Comparison<'v> {
                     None => {}
                 }
             }
+            self.new_variants(direction, subject, keyword, before, after);
+        }
+    }
+
+    /// A strict client refuses a variant of a response that it does not have; `allOf` narrows a request.
+    fn new_variants(&mut self, direction: Direction, subject: &str, keyword: &str, before: &[Value], after: &[Value]) {
+        let is_new = |variant: &&Value| match reference(variant) {
+            Some(name) => !before.iter().any(|old| reference(old) == Some(name)),
+            None => !before.contains(variant),
+        };
+        let breaks = match direction {
+            Direction::Request => keyword == "allOf",
+            Direction::Response => keyword != "allOf" && !before.is_empty(),
+        };
+        // Of the same number, those of another form were compared by their position.
+        let of_position = before.len() == after.len();
+        for variant in after.iter().filter(is_new).filter(|variant| breaks && (!of_position || reference(variant).is_some()))
+        {
+            let name = reference(variant).unwrap_or("without a name");
+            self.add(subject, &format!("the variant {name} of the {} is new", direction.name()));
         }
     }
 
@@ -245,6 +343,18 @@ fn texts(value: &Value) -> BTreeSet<&str> {
 
 fn reference(schema: &Value) -> Option<&str> {
     schema.get("$ref")?.as_str()?.strip_prefix("#/components/schemas/")
+}
+
+/// The schemes of one way to authenticate, with the scopes that each needs.
+type Alternative<'v> = BTreeMap<&'v str, BTreeSet<&'v str>>;
+
+/// The ways to authenticate at an operation, which default to those of the document.
+fn alternatives<'v>(document: &'v Value, operation: &'v Value) -> Vec<Alternative<'v>> {
+    let list = operation.get("security").unwrap_or(&document["security"]);
+    let all =
+        items(list).iter().map(|schemes| members(schemes).map(|(name, scopes)| (name.as_str(), texts(scopes))).collect());
+    let all: Vec<_> = all.collect();
+    if all.is_empty() { vec![Alternative::new()] } else { all }
 }
 
 fn parameters(operation: &Value) -> BTreeMap<(&str, &str), &Value> {
@@ -316,7 +426,7 @@ mod tests {
             after(|new| new["components"]["schemas"]["Thing"]["properties"]["name"]["type"] = json!(["string", "null"]));
         assert_eq!(found, ["Thing.name: the type in the response was string and is null or string"]);
         let found = after(|new| new["components"]["schemas"]["Thing"]["properties"]["code"]["enum"] = json!(["x", "z"]));
-        assert_eq!(found, ["Thing.code: the value y was removed"]);
+        assert_eq!(found, ["Thing.code: the value y was removed", "Thing.code: the value z is new in the response"]);
         let found = after(|new| {
             new["components"]["schemas"]["Thing"]["properties"].as_object_mut().unwrap().remove("next");
         });
@@ -324,11 +434,77 @@ mod tests {
     }
 
     #[test]
+    fn constraints_of_requests_break() {
+        let name =
+            |key: &str, value: Value| after(|new| new["components"]["schemas"]["Body"]["properties"]["name"][key] = value);
+        assert_eq!(name("minLength", json!(1)), ["Body.name: the request is limited by minLength 1"]);
+        assert_eq!(name("pattern", json!("^a")), ["Body.name: pattern in the request was null and is \"^a\""]);
+        assert_eq!(name("format", json!("uuid")), ["Body.name: format in the request was null and is \"uuid\""]);
+        let closed = after(|new| new["components"]["schemas"]["Body"]["additionalProperties"] = json!(false));
+        assert_eq!(closed, ["Body: the request accepts fewer members that are not listed"]);
+        let open = after(|new| new["components"]["schemas"]["Body"]["additionalProperties"] = json!(true));
+        assert_eq!(open, Vec::<String>::new());
+    }
+
+    #[test]
+    fn bodies_and_credentials_that_become_required_break() {
+        let (mut old, new) = (document(), document());
+        old["paths"]["/things"]["post"]["requestBody"]["required"] = json!(false);
+        let found: Vec<_> = breaking(&old, &new).into_iter().map(|found| found.what).collect();
+        assert_eq!(found, ["a body is required"]);
+        let found = after(|new| new["security"] = json!([{ "session": [] }]));
+        assert!(
+            found.contains(&"POST /things: a request with no credentials is not accepted any more".to_owned()),
+            "{found:?}"
+        );
+        let (mut old, mut new) = (document(), document());
+        old["security"] = json!([{ "session": [] }]);
+        for (security, number) in [
+            (json!([{ "session": [] }]), 0),
+            (json!([{ "key": [] }, { "session": [] }]), 0),
+            (json!([{}]), 0),
+            (json!([{ "key": [] }]), 1),
+            (json!([{ "key": [], "session": [] }]), 1),
+            (json!([{ "session": ["admin"] }]), 1),
+        ] {
+            new["paths"]["/things"]["post"]["security"] = security.clone();
+            new["security"] = old["security"].clone();
+            assert_eq!(breaking(&old, &new).len(), number, "{security}");
+        }
+    }
+
+    #[test]
+    fn larger_responses_break_strict_clients() {
+        let found = after(|new| new["paths"]["/things"]["post"]["responses"]["202"] = json!({}));
+        assert_eq!(found, ["POST /things: the response 202 is new"]);
+        let found =
+            after(|new| new["components"]["schemas"]["Thing"]["properties"]["code"]["enum"] = json!(["x", "y", "z"]));
+        assert_eq!(found, ["Thing.code: the value z is new in the response"]);
+        let found = after(|new| {
+            let next = &mut new["components"]["schemas"]["Thing"]["properties"]["next"]["oneOf"];
+            next.as_array_mut().unwrap().push(json!({ "$ref": "#/components/schemas/Body" }));
+        });
+        assert_eq!(found, ["Thing.next: the variant Body of the response is new"]);
+        let found = after(|new| new["paths"]["/things"]["post"]["responses"]["200"]["content"] = json!({}));
+        assert_eq!(found, ["POST /things: the response of type application/json was removed"]);
+    }
+
+    #[test]
+    fn an_entry_names_the_subject_or_what_contains_it() {
+        let names = |subject: &str| {
+            let found = Break { subject: subject.to_owned(), what: String::new() };
+            found.names().into_iter().map(str::to_owned).collect::<Vec<_>>()
+        };
+        assert_eq!(names("Thing.code"), ["Thing", "Thing.code"]);
+        assert_eq!(names("GET /things"), ["/things", "GET /things"]);
+        assert_eq!(names("GET /things.name"), ["/things", "/things.name", "GET /things", "GET /things.name"]);
+    }
+
+    #[test]
     fn additions_do_not_break() {
         let found = after(|new| {
             new["paths"]["/more"] = json!({ "get": {} });
             new["components"]["schemas"]["Thing"]["properties"]["more"] = json!({ "type": "string" });
-            new["components"]["schemas"]["Thing"]["properties"]["code"]["enum"] = json!(["x", "y", "z"]);
             new["components"]["schemas"]["Body"]["properties"]["more"] = json!({ "type": "string" });
             new["components"]["schemas"]["Body"]["required"] = json!([]);
         });

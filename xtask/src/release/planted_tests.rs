@@ -109,6 +109,52 @@ const MISTAKES: &[Mistake] = &[
     mistake("http-api", "`Problem.code`: the value conflict was removed", |at| {
         at.json("openapi.json", |api| codes(api).retain(|code| code != "conflict"));
     }),
+    mistake("http-api", "`POST /internal/actions/connector/{id}/_oauth_disconnect`: a body is required", |at| {
+        at.operation("/internal/actions/connector/{id}/_oauth_disconnect", "post", |found| {
+            found["requestBody"]["required"] = true.into();
+        });
+    }),
+    mistake("http-api", "`StartFlowBody.connection`: pattern in the request was null", |at| {
+        at.schema("StartFlowBody", |found| found["properties"]["connection"]["pattern"] = "^[a-z]+$".into());
+    }),
+    mistake("http-api", "`StartFlowBody.connection`: format in the request was null", |at| {
+        at.schema("StartFlowBody", |found| found["properties"]["connection"]["format"] = "uuid".into());
+    }),
+    mistake("http-api", "`StartFlowBody.connection`: the request is limited by maxLength 5", |at| {
+        at.schema("StartFlowBody", |found| found["properties"]["connection"]["maxLength"] = 5.into());
+    }),
+    mistake("http-api", "`ExecuteParams.headers`: the request accepts fewer members that are not listed", |at| {
+        at.schema("ExecuteParams", |found| found["properties"]["headers"]["additionalProperties"] = false.into());
+    }),
+    mistake("http-api", "`GET /livez`: a request with no credentials is not accepted any more", |at| {
+        at.operation("/livez", "get", |found| found["security"] = serde_json::json!([{ "session": [] }]));
+    }),
+    mistake("http-api", "`Problem.code`: the value planted is new in the response", |at| {
+        at.json("openapi.json", |api| codes(api).push("planted".into()));
+    }),
+    mistake("http-api", "`GET /internal/actions/grants`: the response of type application/json was removed", |at| {
+        at.operation("/internal/actions/grants", "get", |found| found["responses"]["200"]["content"] = serde_json::json!({}));
+    }),
+    mistake("http-api", "`GET /internal/actions/grants`: the parameter cursor is required", |at| {
+        at.operation("/internal/actions/grants", "get", |found| {
+            let parameters = found["parameters"].as_array_mut().unwrap();
+            let cursor = parameters.iter_mut().find(|parameter| parameter["name"] == "cursor").unwrap();
+            cursor["required"] = true.into();
+        });
+    }),
+    mistake("http-api", "`GET /internal/actions/grants`: the response 202 is new", |at| {
+        at.operation("/internal/actions/grants", "get", |found| {
+            let responses = found["responses"].as_object_mut().unwrap();
+            let response = responses.remove("200").unwrap();
+            responses.insert("202".to_owned(), response);
+        });
+    }),
+    // An entry about another operation does not permit it.
+    mistake("http-api", "`GET /internal/actions/grants`: the response 202 is new", |at| {
+        at.operation("/internal/actions/grants", "get", |found| found["responses"]["202"] = serde_json::json!({}));
+        at.entry("**breaking** (http-axum): Changes `DELETE /internal/actions/grants/{grantId}`.");
+        at.entry("**fix** (http-axum): Changes `GET /internal/actions/grants`.");
+    }),
     mistake("http-api", "the version is", |at| at.json("openapi.json", |api| api["info"]["version"] = "0.0.9".into())),
     after_release("http-api", "does not permit them", |at| {
         at.json("openapi.json", |api| drop(api["paths"]["/internal/actions/grants"].as_object_mut().unwrap().remove("get")));
@@ -391,6 +437,16 @@ impl Scratch {
         self.edit(RATE_LIMITER, "pub fn tracked(", "fn tracked(");
         let line = self.read(RUNTIME_API).lines().find(|line| line.contains("pub fn tracked(")).unwrap().to_owned();
         self.edit(RUNTIME_API, &format!("{line}\n"), "");
+    }
+
+    /// Changes an operation of the API.
+    fn operation(&mut self, path: &str, method: &str, change: impl FnOnce(&mut Value)) {
+        self.json("openapi.json", |api| change(&mut api["paths"][path][method]));
+    }
+
+    /// Changes a schema of the API.
+    fn schema(&mut self, name: &str, change: impl FnOnce(&mut Value)) {
+        self.json("openapi.json", |api| change(&mut api["components"]["schemas"][name]));
     }
 
     fn next_migration(&self) -> String {

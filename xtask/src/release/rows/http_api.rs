@@ -1,12 +1,14 @@
 //! `openapi.json` does not differ from the base in a breaking way without a changelog entry and, after a release, a version
 //! that permits it.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
 use crate::Result;
 use crate::manifests;
 use crate::release::api_changes;
-use crate::release::changelog_file::{self, Changelog};
+use crate::release::changelog_file::{self, Changelog, Entry};
 use crate::release::context::Context;
 use crate::release::row::{Outcome, Sheet};
 use crate::release::versions;
@@ -30,11 +32,12 @@ pub(crate) fn run(context: &Context) -> Result<Outcome> {
         return Ok(sheet.outcome());
     };
     let before = parse(&before)?;
-    let changelog = Changelog::parse(context.files.find(changelog_file::FILE).unwrap_or_default());
+    let entries = Changelog::added_entries(context)?;
+    let quoted: BTreeSet<_> = entries.iter().filter(|entry| entry.is_breaking()).flat_map(Entry::quoted).collect();
     let breaks = api_changes::breaking(&before, &now);
     for found in &breaks {
         let what = format!("`{}`: {}", found.subject, found.what);
-        if changelog.mentions(Some("breaking"), &found.subject) {
+        if !found.names().is_disjoint(&quoted) {
             sheet.note(format!("breaking: {what}"));
         } else {
             let mend = format!(
