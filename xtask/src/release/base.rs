@@ -15,6 +15,9 @@ pub(crate) struct Base {
     pub(crate) revision: String,
     /// Whether it is a release. Until there is one, breaking changes need a changelog entry and do not fail.
     pub(crate) is_release: bool,
+    /// A commit from which on each commit needs an entry in the changelog. Earlier ones were not written for this rule. `None`: from
+    /// the base on.
+    pub(crate) changelog: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -22,6 +25,7 @@ pub(crate) struct Base {
 struct Document {
     commit: String,
     reason: String,
+    changelog_base: Option<String>,
 }
 
 /// The base of the current directory, which is `revision` if one is given, or the reason why there is none.
@@ -31,28 +35,37 @@ pub(crate) fn find(sh: &Shell, revision: Option<&str>) -> Result<std::result::Re
         return Ok(Err("this folder has no git history, so there is no base to compare with".to_owned()));
     }
     let tag = || cmd!(sh, "git describe --tags --abbrev=0 --match v[0-9]*").quiet().ignore_stderr().read();
+    let Document { commit, changelog_base, .. } = parse(&sh.read_file(FILE)?)?;
     let base = match revision {
-        Some(revision) => Base { revision: revision.to_owned(), is_release: false },
+        Some(revision) => Base { revision: revision.to_owned(), is_release: false, changelog: changelog_base },
         None => match tag() {
-            Ok(tag) => Base { revision: tag, is_release: true },
-            Err(_) => Base { revision: parse(&sh.read_file(FILE)?)?, is_release: false },
+            Ok(tag) => Base { revision: tag, is_release: true, changelog: changelog_base },
+            Err(_) => Base { revision: commit, is_release: false, changelog: changelog_base },
         },
     };
-    let object = format!("{}^{{commit}}", base.revision);
-    let exists = cmd!(sh, "git cat-file -e {object}").quiet().ignore_stderr().run().is_ok();
-    let missing = || format!("the base {} is not in this clone: run `git fetch --unshallow --tags`", base.revision);
-    Ok(if exists { Ok(base) } else { Err(missing()) })
+    let exists = |revision: &&String| {
+        let object = format!("{revision}^{{commit}}");
+        cmd!(sh, "git cat-file -e {object}").quiet().ignore_stderr().run().is_ok()
+    };
+    let missing = [Some(&base.revision), base.changelog.as_ref()].into_iter().flatten().find(|revision| !exists(revision));
+    Ok(match missing {
+        Some(missing) => Err(format!("the base {missing} is not in this clone: run `git fetch --unshallow --tags`")),
+        None => Ok(base),
+    })
 }
 
-fn parse(text: &str) -> Result<String> {
+fn parse(text: &str) -> Result<Document> {
     let document: Document = toml::from_str(text).map_err(|error| format!("{FILE}: {error}"))?;
-    if document.commit.len() != 40 || !document.commit.chars().all(|digit| digit.is_ascii_hexdigit()) {
-        return Err(format!("{FILE}: `commit` is not the whole hash of a commit").into());
+    for (key, commit) in [("commit", Some(&document.commit)), ("changelog_base", document.changelog_base.as_ref())] {
+        let is_hash = |commit: &&String| commit.len() == 40 && commit.chars().all(|digit| digit.is_ascii_hexdigit());
+        if commit.is_some_and(|commit| !is_hash(&commit)) {
+            return Err(format!("{FILE}: `{key}` is not the whole hash of a commit").into());
+        }
     }
     if document.reason.trim().is_empty() {
         return Err(format!("{FILE}: `reason` is empty").into());
     }
-    Ok(document.commit)
+    Ok(document)
 }
 
 #[cfg(test)]
@@ -62,12 +75,13 @@ mod tests {
     #[test]
     fn the_file_names_a_commit_with_a_reason() {
         let commit = "0123456789abcdef0123456789abcdef01234567";
-        assert_eq!(parse(&format!("commit = '{commit}'\nreason = 'first'")).unwrap(), commit);
+        assert_eq!(parse(&format!("commit = '{commit}'\nreason = 'first'")).unwrap().commit, commit);
         for text in [
             "commit = 'main'\nreason = 'first'".to_owned(),
             format!("commit = '{commit}'"),
             format!("commit = '{commit}'\nreason = ' '"),
             format!("commit = '{commit}'\nreason = 'first'\ntag = 'v1'"),
+            format!("commit = '{commit}'\nreason = 'first'\nchangelog_base = 'main'"),
         ] {
             assert!(parse(&text).is_err(), "{text}");
         }

@@ -133,7 +133,9 @@ const MISTAKES: &[Mistake] = &[
         at.json("openapi.json", |api| codes(api).push("planted".into()));
     }),
     mistake("http-api", "`GET /internal/actions/grants`: the response of type application/json was removed", |at| {
-        at.operation("/internal/actions/grants", "get", |found| found["responses"]["200"]["content"] = serde_json::json!({}));
+        at.operation("/internal/actions/grants", "get", |found| {
+            found["responses"]["200"]["content"] = serde_json::json!({})
+        });
     }),
     mistake("http-api", "`GET /internal/actions/grants`: the parameter cursor is required", |at| {
         at.operation("/internal/actions/grants", "get", |found| {
@@ -317,6 +319,30 @@ const MISTAKES: &[Mistake] = &[
         at.edit("domain/src/lib.rs", "//! ", "//! Planted.\n//! ");
         at.commit("domain: change something");
     }),
+    mistake("changelog", "domain: change another thing` has no entry", |at| {
+        at.entry("**fix** (domain): Mends the planted thing.");
+        at.edit("domain/src/lib.rs", "//! ", "//! Planted.\n//! ");
+        at.commit("domain: change something");
+        // The area has an entry, and this commit has none.
+        at.edit("domain/src/lib.rs", "//! ", "//! Planted again.\n//! ");
+        at.commit("domain: change another thing");
+    }),
+    mistake("changelog", "domain: change something` has no entry", |at| {
+        at.entry("**fix** (app): Mends another area.");
+        at.edit("domain/src/lib.rs", "//! ", "//! Planted.\n//! ");
+        at.commit("domain: change something");
+    }),
+    mistake("changelog", "domain: change something` has no entry", |at| {
+        at.edit("domain/src/lib.rs", "//! ", "//! Planted.\n//! ");
+        at.commit("domain: change something\n\nChangelog: none, the entry follows");
+        at.entry("**fix** (domain): Mends the planted thing.");
+        at.commit("changelog: add an entry");
+    }),
+    mistake("changelog", "domain: change something` has no entry", |at| {
+        at.edit("domain/src/lib.rs", "//! ", "//! Planted.\n//! ");
+        at.commit("domain: change something\n\nChangelog: An entry that does not exist");
+    }),
+    mistake("changelog", "`planted` is not a label", |at| at.entry("**planted** (domain): Mends something.")),
     mistake("changelog", "the entry has no label or no area", |at| {
         at.edit(CHANGELOG, "## Unreleased\n\n", "## Unreleased\n\n- Adds something.\n");
     }),
@@ -370,8 +396,8 @@ struct Scratch {
 
 impl Scratch {
     /// Copies the files of the workspace to a folder below `target`.
-    fn new() -> Self {
-        let root = workspace::metadata().unwrap().target_directory.join("planted-mistakes").into_std_path_buf();
+    fn new(folder: &str) -> Self {
+        let root = workspace::metadata().unwrap().target_directory.join(folder).into_std_path_buf();
         Context::open(&workspace::root(), None).unwrap().copy_to(&root).unwrap();
         let sh = Shell::new().unwrap();
         sh.change_dir(&root);
@@ -538,13 +564,36 @@ fn fast() -> impl Iterator<Item = &'static Row> {
 
 #[test]
 fn each_planted_mistake_is_found_by_its_check_and_the_untouched_clone_is_green() {
-    let mut scratch = Scratch::new();
+    let mut scratch = Scratch::new("planted-mistakes");
     assert_eq!(scratch.red(), []);
     let wrong: Vec<_> = MISTAKES.iter().filter_map(|mistake| scratch.check(mistake)).collect();
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     // A mistake that stays would make the later ones pass for the wrong reason.
     let status = cmd!(scratch.sh, "git status --porcelain").quiet().read().unwrap();
     assert_eq!(status, "");
+}
+
+/// Commits that satisfy the rule of the changelog in each permitted way are green.
+#[test]
+fn a_commit_with_an_entry_is_green() {
+    let mut scratch = Scratch::new("planted-commits");
+    let change = |at: &mut Scratch, number: u8| {
+        at.edit("domain/src/lib.rs", "//! ", &format!("//! Planted {number}.\n//! "));
+    };
+    scratch.entry("**fix** (domain): Mends the planted thing.");
+    change(&mut scratch, 1);
+    scratch.commit("domain: change 1");
+    change(&mut scratch, 2);
+    scratch.commit("domain: change 2\n\nChangelog: Mends the planted");
+    change(&mut scratch, 3);
+    scratch.commit("domain: change 3\n\nChangelog: none");
+    change(&mut scratch, 4);
+    scratch.commit("domain: change 4");
+    let hash = cmd!(scratch.sh, "git rev-parse HEAD").quiet().read().unwrap();
+    scratch.entry("**feature** (domain): Adds the planted thing.");
+    scratch.commit(&format!("changelog: add an entry\n\nChangelog-for: {hash}"));
+    let row = fast().find(|row| row.name == "changelog").unwrap();
+    assert_eq!(scratch.findings(row), Vec::<String>::new());
 }
 
 #[test]

@@ -1,4 +1,11 @@
-//! The changelog is well-formed, and has an entry for every area that changed since the base.
+//! The changelog is well-formed, and has an entry for every commit and every area that changed since the base.
+//!
+//! A commit that changes more than tests, documents and tools satisfies this in one of these ways:
+//!
+//! - it adds or edits an entry about an area that it changes,
+//! - its trailer `Changelog: TEXT` quotes how an unreleased entry about such an area begins,
+//! - a later commit that adds or edits such an entry has the trailer `Changelog-for: HASH`,
+//! - its trailer is `Changelog: none`: users do not notice the change.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,6 +13,7 @@ use xshell::cmd;
 
 use crate::Result;
 use crate::manifests;
+use crate::release::base::Base;
 use crate::release::changelog_file::{Changelog, Entry, FILE};
 use crate::release::context::Context;
 use crate::release::row::{Outcome, Sheet};
@@ -13,6 +21,8 @@ use crate::tidy::repository::has_extension;
 
 /// A commit that users do not notice has this line at the end of its message.
 const EXEMPTION: &str = "Changelog: none";
+/// A shorter quotation can be that of another entry.
+const SHORTEST_QUOTATION: usize = 15;
 
 /// A part of the product: its name in the changelog and the folder of its sources.
 struct Area {
@@ -39,9 +49,18 @@ pub(crate) fn run(context: &Context) -> Result<Outcome> {
     match context.base() {
         Err(reason) => sheet.note(format!("changes since the base are not compared: {reason}")),
         Ok(base) => {
-            let before = context.base_text(FILE)?.map(|text| Changelog::parse(&text)).unwrap_or_default();
-            let added = added(changelog.unreleased(), before.unreleased(), base.is_release);
-            for (area, commits) in changes(context, &base.revision, &areas)? {
+            let commits = commits(context, base)?;
+            for commit in without_entry(context, &commits, &areas)? {
+                let what = format!("the commit `{} {}` has no entry", commit.short(), commit.subject);
+                let mend = format!(
+                    "add an entry about what it changes to {FILE} in the same commit, or in a later one with the trailer \
+                     `Changelog-for: {}`; or end its message with `{EXEMPTION}` or with `Changelog: ` and how an entry begins",
+                    commit.short()
+                );
+                sheet.red(what, FILE, mend);
+            }
+            let added: BTreeSet<_> = Changelog::added_entries(context)?.into_iter().flat_map(|entry| entry.areas).collect();
+            for (area, commits) in changes(&commits, &areas) {
                 if added.contains(&area) {
                     continue;
                 }
@@ -77,45 +96,155 @@ fn unknown_areas<'e>(entries: &'e [Entry], names: &BTreeSet<&str>) -> Vec<(&'e E
     pairs.filter(|(_, area)| !names.contains(area)).collect()
 }
 
-/// The areas with an entry that the base did not have. A release moved its entries to another section, so all entries that are
-/// unreleased now are new.
-fn added(now: &[Entry], before: &[Entry], after_release: bool) -> BTreeSet<String> {
-    let is_new = |entry: &&Entry| after_release || !before.iter().any(|old| old.text == entry.text);
-    now.iter().filter(is_new).flat_map(|entry| entry.areas.iter().cloned()).collect()
+/// A commit since the base.
+struct Commit {
+    hash: String,
+    subject: String,
+    paths: Vec<String>,
+    /// The values of the trailers `Changelog` and `Changelog-for`.
+    changelog: Vec<String>,
+    changelog_for: Vec<String>,
+    /// Whether the rule for each commit holds for it.
+    is_after_changelog_base: bool,
 }
 
-/// The commits since the base that change the sources of each area, without those that are exempt.
-fn changes(context: &Context, base: &str, areas: &[Area]) -> Result<BTreeMap<String, Vec<String>>> {
-    let (sh, range) = (context.shell()?, format!("{base}..HEAD"));
-    let format = "--format=%x1e%h %s%x1f%B%x1f";
-    let log = cmd!(sh, "git -c core.quotePath=false log --no-merges --name-only {format} {range}").quiet().read()?;
-    let mut changes = BTreeMap::<String, Vec<String>>::new();
-    for commit in log.split('\x1e') {
-        let mut parts = commit.split('\x1f');
-        let (subject, message, paths) = (parts.next(), parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
-        if message.lines().any(|line| line.trim().starts_with(EXEMPTION)) {
+impl Commit {
+    fn short(&self) -> &str {
+        self.hash.get(..10).unwrap_or(&self.hash)
+    }
+
+    fn is_exempt(&self) -> bool {
+        let none = EXEMPTION.rsplit(' ').next();
+        self.changelog.iter().any(|value| Some(value.as_str()) == none)
+    }
+
+    /// Whether a later commit has the entry of this one.
+    fn is_named_by(&self, other: &Self) -> bool {
+        other.changelog_for.iter().any(|hash| hash.len() >= 7 && self.hash.starts_with(hash.as_str()))
+    }
+}
+
+/// The commits since the base without merges, the newest first.
+fn commits(context: &Context, base: &Base) -> Result<Vec<Commit>> {
+    let sh = context.shell()?;
+    let range = &["HEAD".to_owned(), format!("^{}", base.revision)];
+    let trailer = |key: &str| format!("%(trailers:key={key},valueonly,unfold,separator=%x1d)");
+    let format = format!("--format=%x1e%H%x1f%s%x1f{}%x1f{}%x1f", trailer("Changelog"), trailer("Changelog-for"));
+    let all = cmd!(sh, "git -c core.quotePath=false log --no-merges --name-only --no-renames {format} {range...}");
+    let log = all.quiet().read()?;
+    let earlier = base.changelog.as_ref().map(|commit| format!("^{commit}"));
+    let recent = cmd!(sh, "git rev-list --no-merges {range...} {earlier...}").quiet().read()?;
+    let recent: BTreeSet<_> = recent.lines().collect();
+    Ok(log.split('\x1e').filter_map(|commit| parse(commit, &recent)).collect())
+}
+
+fn parse(commit: &str, recent: &BTreeSet<&str>) -> Option<Commit> {
+    let mut parts = commit.split('\x1f');
+    let (hash, subject) = (parts.next()?.to_owned(), parts.next()?.to_owned());
+    let mut values = || -> Option<Vec<String>> {
+        let values = parts.next()?.split('\x1d').map(str::trim).filter(|value| !value.is_empty());
+        Some(values.map(str::to_owned).collect())
+    };
+    let (changelog, changelog_for) = (values()?, values()?);
+    let paths = parts.next()?.lines().filter(|path| !path.is_empty()).map(str::to_owned).collect();
+    let is_after_changelog_base = recent.contains(hash.as_str());
+    Some(Commit { hash, subject, paths, changelog, changelog_for, is_after_changelog_base })
+}
+
+/// The commits that users may notice and that no entry is about.
+fn without_entry<'c>(context: &Context, commits: &'c [Commit], areas: &[Area]) -> Result<Vec<&'c Commit>> {
+    let mut found = Vec::new();
+    for (at, commit) in commits.iter().enumerate() {
+        let product: Vec<_> = commit.paths.iter().filter(|path| is_noticed(path)).collect();
+        if !commit.is_after_changelog_base || commit.is_exempt() || product.is_empty() {
             continue;
         }
-        let touched: BTreeSet<_> = paths.lines().filter_map(|path| area_of(path, areas)).collect();
-        for area in touched {
-            changes.entry(area.to_owned()).or_default().push(subject.unwrap_or_default().to_owned());
+        let touched: BTreeSet<_> =
+            product.iter().filter_map(|path| folder_of(path, areas)).map(|area| area.name.as_str()).collect();
+        // A file outside of all areas, such as a manifest of the workspace, can belong to an entry about any.
+        let is_about = |entry: &Entry| touched.is_empty() || entry.areas.iter().any(|area| touched.contains(area.as_str()));
+        let later = commits.iter().take(at).filter(|later| commit.is_named_by(later));
+        let mut has_entry = quotes_entry(context, commit, is_about)?;
+        for writer in std::iter::once(commit).chain(later) {
+            has_entry |= edited(context, writer)?.iter().any(is_about);
+        }
+        if !has_entry {
+            found.push(commit);
         }
     }
-    Ok(changes)
+    Ok(found)
+}
+
+/// The unreleased entries that a commit adds or edits.
+fn edited(context: &Context, commit: &Commit) -> Result<Vec<Entry>> {
+    if !commit.paths.iter().any(|path| path == FILE) {
+        return Ok(Vec::new());
+    }
+    let (now, before) = (changelog_at(context, &commit.hash)?, changelog_at(context, &format!("{}^", commit.hash))?);
+    Ok(now.added(&before, false).into_iter().cloned().collect())
+}
+
+/// Whether the trailer of a commit quotes how an entry begins that the changelog has in that commit.
+fn quotes_entry(context: &Context, commit: &Commit, is_about: impl Fn(&Entry) -> bool) -> Result<bool> {
+    let quotations = commit.changelog.iter().filter(|value| value.chars().count() >= SHORTEST_QUOTATION);
+    let quotations: Vec<_> = quotations.collect();
+    if quotations.is_empty() {
+        return Ok(false);
+    }
+    let changelog = changelog_at(context, &commit.hash)?;
+    let quoted = |entry: &Entry| quotations.iter().any(|start| entry.text.starts_with(start.as_str()));
+    Ok(changelog.unreleased().iter().any(|entry| quoted(entry) && is_about(entry)))
+}
+
+/// The changelog of a revision, which is empty if there is no file.
+fn changelog_at(context: &Context, revision: &str) -> Result<Changelog> {
+    let (sh, object) = (context.shell()?, format!("{revision}:{FILE}"));
+    let text = cmd!(sh, "git show {object}").quiet().ignore_stderr().read().unwrap_or_default();
+    Ok(Changelog::parse(&text))
+}
+
+/// The commits that change the sources of each area, without those that are exempt.
+fn changes(commits: &[Commit], areas: &[Area]) -> BTreeMap<String, Vec<String>> {
+    let mut changes = BTreeMap::<String, Vec<String>>::new();
+    for commit in commits.iter().filter(|commit| !commit.is_exempt()) {
+        let touched: BTreeSet<_> = commit.paths.iter().filter_map(|path| area_of(path, areas)).collect();
+        for area in touched {
+            changes.entry(area.to_owned()).or_default().push(format!("{} {}", commit.short(), commit.subject));
+        }
+    }
+    changes
+}
+
+/// Whether users can notice a change of a file: not of tests, documents, tools, and what is generated from other files.
+fn is_noticed(path: &str) -> bool {
+    let is_tool = ["xtask/", "docs/", "tests/", "app/console/dist/", "app/console/scripts/"]
+        .iter()
+        .any(|folder| path.starts_with(folder));
+    let is_list = ["requirements.toml", "deny.toml", "clippy.toml", "rustfmt.toml"].contains(&path) || path == "LICENSE";
+    !(is_tool || is_list || path.starts_with('.') || is_test(path))
+}
+
+/// Whether a file is a test, an example, a document or a snapshot.
+fn is_test(path: &str) -> bool {
+    path.split('/').any(|part| {
+        ["tests", "tests.rs", "test", "snapshots", "generated", "examples", "benches", "e2e"].contains(&part)
+            || part.ends_with("_tests.rs")
+            || [".test.ts", ".test.tsx", ".test.mts"].iter().any(|end| part.ends_with(end))
+            || has_extension(part, "md")
+    })
+}
+
+fn folder_of<'a>(path: &str, areas: &'a [Area]) -> Option<&'a Area> {
+    areas.iter().find(|area| path.starts_with(&area.folder))
 }
 
 /// The area whose product a file is a part of. Tests, examples, documents and bundles are no part of it.
 fn area_of<'a>(path: &str, areas: &'a [Area]) -> Option<&'a str> {
-    let area = areas.iter().find(|area| path.starts_with(&area.folder))?;
+    let area = folder_of(path, areas)?;
     let inner = &path[area.folder.len()..];
     let is_product =
         ["src/", "templates/", "assets/", "migrations/", "profiles/"].iter().any(|part| inner.starts_with(part));
-    let is_test = inner.split('/').any(|part| {
-        ["tests", "tests.rs", "snapshots", "generated"].contains(&part)
-            || part.ends_with("_tests.rs")
-            || has_extension(part, "md")
-    });
-    (is_product && !is_test).then_some(area.name.as_str())
+    (is_product && !is_test(inner)).then_some(area.name.as_str())
 }
 
 #[cfg(test)]
@@ -134,13 +263,41 @@ mod tests {
     }
 
     #[test]
-    fn only_new_entries_count_until_the_first_release() {
-        let entry =
-            |text: &str, area: &str| Entry { label: "fix".into(), areas: vec![area.into()], text: text.into(), line: 1 };
-        let (old, new) = (entry("old", "app"), entry("new", "domain"));
-        let now = [old.clone(), new];
-        assert_eq!(added(&now, std::slice::from_ref(&old), false), BTreeSet::from(["domain".to_owned()]));
-        assert_eq!(added(&now, &[old], true).len(), 2);
-        assert_eq!(unknown_areas(&now, &BTreeSet::from(["app"])).len(), 1);
+    fn entries_name_areas_that_exist() {
+        let entry = Entry { label: "fix".into(), areas: vec!["app".into(), "x".into()], text: "Text.".into(), line: 1 };
+        assert_eq!(unknown_areas(&[entry], &BTreeSet::from(["app"])).len(), 1);
+    }
+
+    #[test]
+    fn tests_documents_and_tools_need_no_entry() {
+        for path in ["app/src/main.rs", "Cargo.toml", "openapi.json", "grantry.example.toml", "app/console/web/src/a.tsx"] {
+            assert!(is_noticed(path), "{path}");
+        }
+        for path in [
+            "xtask/src/main.rs",
+            "docs/a.md",
+            "README.md",
+            "tests/load/src/a.rs",
+            "app/tests/a.rs",
+            "domain/src/a_tests.rs",
+            ".ci/run",
+            ".config/nextest.toml",
+            "app/console/web/src/a.test.tsx",
+            "app/examples/a.rs",
+            "app/console/dist/index.html",
+        ] {
+            assert!(!is_noticed(path), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_commit_is_read_with_its_trailers() {
+        let log = "0123456789ab\u{1f}app: x\u{1f}none, later\u{1d}The relay\u{1f}abcdef0\u{1f}\n\napp/src/main.rs\n";
+        let commit = parse(log, &BTreeSet::from(["0123456789ab"])).unwrap();
+        assert_eq!(commit.changelog, ["none, later", "The relay"]);
+        assert_eq!((commit.paths.as_slice(), commit.short()), (["app/src/main.rs".to_owned()].as_slice(), "0123456789"));
+        assert!(commit.is_after_changelog_base && !commit.is_exempt());
+        let other = Commit { hash: "abcdef0123".into(), changelog: vec!["none".into()], ..commit };
+        assert!(other.is_exempt() && other.is_named_by(&other));
     }
 }
