@@ -134,7 +134,7 @@ const MISTAKES: &[Mistake] = &[
     }),
     mistake("http-api", "`GET /internal/actions/grants`: the response of type application/json was removed", |at| {
         at.operation("/internal/actions/grants", "get", |found| {
-            found["responses"]["200"]["content"] = serde_json::json!({})
+            found["responses"]["200"]["content"] = serde_json::json!({});
         });
     }),
     mistake("http-api", "`GET /internal/actions/grants`: the parameter cursor is required", |at| {
@@ -167,7 +167,7 @@ const MISTAKES: &[Mistake] = &[
         at.edit("domain/src/lib.rs", "\npub mod ", "\npub const PLANTED: u8 = 1;\npub mod ");
     }),
     mistake("public-api", "was removed or changed: `rate_limiter: impl MemoryRateLimiter: pub fn tracked", |at| {
-        at.hide_item()
+        at.hide_item();
     }),
     // An entry about another item does not permit it.
     mistake("public-api", "was removed or changed: `rate_limiter: impl MemoryRateLimiter: pub fn tracked", |at| {
@@ -179,6 +179,9 @@ const MISTAKES: &[Mistake] = &[
         at.hide_item();
         at.entry("**breaking** (domain): Removes `MemoryRateLimiter::tracked`.");
         at.entry("**fix** (runtime): Removes `MemoryRateLimiter::tracked`.");
+    }),
+    mistake("public-api", "no new breaking entry names the removed library `grantry-runtime`", |at| {
+        at.edit("app/runtime/Cargo.toml", "[package]\n", "[package]\npublish = false\n");
     }),
     after_release("public-api", "does not permit that", |at| {
         at.hide_item();
@@ -268,6 +271,9 @@ const MISTAKES: &[Mistake] = &[
     mistake("migrations", "renames what", |at| at.migration("ALTER TABLE connectors RENAME COLUMN space TO planted;\n")),
     mistake("migrations", "changes rows", |at| at.migration("UPDATE connectors SET epoch = 0;\n")),
     mistake("migrations", "removes rows", |at| at.migration("DELETE FROM connectors;\n")),
+    mistake("migrations", "a permission is not needed", |at| {
+        at.migration("-- release: the previous release does not read it\nCREATE TABLE planted (id INTEGER) STRICT;\n");
+    }),
     mistake("migrations", "a permission gives no reason", |at| {
         at.migration("-- release: ok\nDELETE FROM connectors;\n");
     }),

@@ -75,9 +75,9 @@ fn number(expr: &Expr) -> Option<u64> {
 /// The versions that each `decode` accepts: those of the function that checks `version` first.
 fn reads(file: &syn::File) -> BTreeMap<String, BTreeSet<u64>> {
     let constants = constants(file);
-    let checks = file.items.iter().filter_map(|item| match item {
-        Item::Fn(function) => Some((function.sig.ident.to_string(), accepted(function, &constants)?)),
-        _ => None,
+    let checks = file.items.iter().filter_map(|item| {
+        let Item::Fn(function) = item else { return None };
+        Some((function.sig.ident.to_string(), accepted(function, &constants)?))
     });
     let checks: BTreeMap<_, _> = checks.collect();
     let decoders = functions(file, "decode");
@@ -261,10 +261,11 @@ fn functions<'f>(file: &'f syn::File, name: &'f str) -> impl Iterator<Item = (St
     blocks.flat_map(move |item| {
         let ty = if let Type::Path(ty) = &*item.self_ty { ty.path.segments.last() } else { None };
         let ty = ty.map(|segment| segment.ident.to_string());
-        item.items.iter().filter_map(move |inner| match inner {
-            ImplItem::Fn(function) if function.sig.ident == name => Some((ty.clone()?, &function.block)),
-            _ => None,
-        })
+        let with_name = move |inner: &'f ImplItem| {
+            let ImplItem::Fn(function) = inner else { return None };
+            if function.sig.ident == name { Some((ty.clone()?, &function.block)) } else { None }
+        };
+        item.items.iter().filter_map(with_name)
     })
 }
 
@@ -298,8 +299,8 @@ mod tests {
                 fn decode(version: u16, payload: &Secret) -> R { known(version)?; Ok(Flow) } }
             impl Open { fn decode(version: u16, payload: &Secret) -> R { Ok(Open) } }
             fn known(version: u16) -> R { if version == 2 || version == PAYLOAD_VERSION { Ok(()) } else { Err(E) } }";
-        let sealer = "fn f() { vault.seal(&a, PAYLOAD_VERSION, &b); vault.seal(&a, 1, &b); Flow::decode(a.version, b); Flow::decode(1, b); }";
-        let sources = [(ENVELOPE, envelope), (ASSOCIATED, associated), (PAYLOADS, payloads), (SEALER, sealer)];
+        let use_case = "fn f() { vault.seal(&a, PAYLOAD_VERSION, &b); vault.seal(&a, 1, &b); Flow::decode(a.version, b); Flow::decode(1, b); }";
+        let sources = [(ENVELOPE, envelope), (ASSOCIATED, associated), (PAYLOADS, payloads), (SEALER, use_case)];
         let repository = Repository::of(&sources);
         let sealed = read(&repository).unwrap();
         assert_eq!(sealed.writes, 3);

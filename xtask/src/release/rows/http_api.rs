@@ -37,15 +37,15 @@ pub(crate) fn run(context: &Context) -> Result<Outcome> {
     let breaks = api_changes::breaking(&before, &now);
     for found in &breaks {
         let what = format!("`{}`: {}", found.subject, found.what);
-        if !found.names().is_disjoint(&quoted) {
-            sheet.note(format!("breaking: {what}"));
-        } else {
+        if found.names().is_disjoint(&quoted) {
             let mend = format!(
                 "undo the change, or add an entry `- **breaking** (http-axum): … `{}` …` to {}",
                 found.subject,
                 changelog_file::FILE
             );
             sheet.red(what, FILE, mend);
+        } else {
+            sheet.note(format!("breaking: {what}"));
         }
     }
     if !breaks.is_empty() && context.has_release() {

@@ -138,7 +138,7 @@ fn beside(path: &str, text: &str, new: &BTreeSet<String>, sheet: &mut Sheet) {
                 sheet.red("a permission is not needed", &place, "remove the comment `-- release: …`");
             }
             Some(reason) => {
-                sheet.note(format!("{place}: the migration {}: {reason}", found.into_iter().collect::<Vec<_>>().join(", ")))
+                sheet.note(format!("{place}: the migration {}: {reason}", found.into_iter().collect::<Vec<_>>().join(", ")));
             }
             None => {
                 for why in found {

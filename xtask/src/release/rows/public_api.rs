@@ -56,14 +56,14 @@ fn compare(context: &Context, current: &[(String, String)], sheet: &mut Sheet) -
         sheet.note(format!("{path}: {added} added, {} removed or changed", removed.len()));
         is_broken |= !removed.is_empty();
         let area = path.trim_start_matches(TEXTS).trim_end_matches(".txt");
-        let named = named(&entries, area);
+        let quoted_paths = named(&entries, area);
         let modules: BTreeSet<_> = now.iter().map(|item| module(item)).collect();
         for item in removed {
-            let names = names(item, &modules);
-            if names.iter().any(|name| named.iter().any(|quoted| covers(quoted, name))) {
+            let accepted = names(item, &modules);
+            if accepted.iter().any(|name| quoted_paths.iter().any(|quoted| covers(quoted, name))) {
                 continue;
             }
-            let quoted = names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(" or ");
+            let quoted = accepted.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(" or ");
             let file = changelog_file::FILE;
             let mend =
                 format!("undo the change, or add an entry `- **breaking** ({area}): …` that names {quoted} to {file}");
