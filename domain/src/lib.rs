@@ -19,3 +19,8 @@ pub mod row_tag;
 pub mod secret;
 pub mod time;
 pub mod usecase;
+
+/// The examples of the README are tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

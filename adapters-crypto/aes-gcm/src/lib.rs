@@ -26,3 +26,8 @@ pub use key_source::{KeySource, KeySourceError};
 pub use keyring::{Keyring, KeyringError};
 pub use root_key::{KeyError, RootKey};
 pub use vault::{AesGcmVault, UnknownKeys};
+
+/// The examples of the README are tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

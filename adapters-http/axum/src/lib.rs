@@ -67,3 +67,8 @@ pub use self::problem::{Code, Problem};
 pub use self::public_url::{InvalidPublicBaseUrl, PublicBaseUrl};
 pub use self::router::router;
 pub use self::urls::urls;
+
+/// The examples of the README are tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -27,3 +27,8 @@ pub use self::profile::{
 };
 pub use self::server::Oauth2Server;
 pub use self::transport::{HttpRequest, HttpResponse, HttpTransport, StreamRequest, StreamResponse, TransportError};
+
+/// The examples of the README are tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

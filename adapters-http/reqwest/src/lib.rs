@@ -22,3 +22,8 @@ pub use self::transport::{Limits, ReqwestTransport};
 
 #[cfg(test)]
 mod tests;
+
+/// The examples of the README are tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -55,3 +55,8 @@ impl StoreClock for MemoryStore {
         Ok(self.transact(|_, now| now))
     }
 }
+
+/// The examples of the README are tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

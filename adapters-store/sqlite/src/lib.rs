@@ -39,3 +39,8 @@ pub use self::files::StoreFault;
 pub use self::options::SqliteOptions;
 pub use self::store::SqliteStore;
 pub use self::writer::WriteCounts;
+
+/// The examples of the README are tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -15,3 +15,8 @@ pub use quota::Quota;
 pub use random::SystemRandom;
 pub use rate_limiter::{MemoryRateLimiter, RateLimits};
 pub use spawner::TokioSpawner;
+
+/// The examples of the README are tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
