@@ -11,17 +11,15 @@ use clap::Args;
 use xshell::{Shell, cmd};
 
 use crate::markdown;
+use crate::setup::tools;
 use crate::tidy::links;
 use crate::tidy::repository::Repository;
 use crate::{Result, print_findings, workspace};
 
-/// The version that the site is built with.
-const MDBOOK: &str = "0.5.4";
-
 /// The folder of the chapters, from the root.
 const CHAPTERS: &str = "docs/";
 
-#[derive(Args)]
+#[derive(Args, Default)]
 pub(crate) struct Options {
     /// Open the site in a browser.
     #[arg(long, conflicts_with = "check")]
@@ -39,9 +37,7 @@ pub(crate) fn run(sh: &Shell, options: &Options) -> Result {
         println!("all links inside the repository lead to something that exists");
         return Ok(());
     }
-    if cmd!(sh, "mdbook --version").quiet().ignore_stdout().ignore_stderr().run().is_err() {
-        return Err(format!("mdBook is not installed: cargo install mdbook --version {MDBOOK} --locked").into());
-    }
+    tools::MDBOOK.require(sh)?;
     let book = workspace::metadata()?.target_directory.join("book").into_std_path_buf();
     let (source, site) = (book.join("source"), book.join("html"));
     stage(sh, &repository, &home()?, &source)?;
@@ -53,6 +49,11 @@ pub(crate) fn run(sh: &Shell, options: &Options) -> Result {
     let index = site.join("index.html");
     println!("{}", index.display());
     if options.open { open(sh, &index) } else { Ok(()) }
+}
+
+/// Builds the site: a step of `cargo xtask nightly`, since the tests do not need mdBook.
+pub(crate) fn site(sh: &Shell) -> Result {
+    run(sh, &Options::default())
 }
 
 /// The URL of the repository, from the manifest.

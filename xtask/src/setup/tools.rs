@@ -7,30 +7,43 @@ use xshell::{Shell, cmd};
 use super::need::{self, on_path};
 use crate::{Result, workspace};
 
-/// A subcommand of cargo that `cargo install` installs.
+/// A program that `cargo install` installs.
 pub(crate) struct Tool {
-    /// The name of the package: `cargo-deny` for `cargo deny`.
+    /// The name of the package: `cargo-deny` for the subcommand `cargo deny`, otherwise the name of the program.
     package: &'static str,
+    /// The version, if another one may write something else.
+    version: Option<&'static str>,
 }
 
 /// Coverage.
-pub(crate) const LLVM_COV: Tool = Tool { package: "cargo-llvm-cov" };
+pub(crate) const LLVM_COV: Tool = Tool { package: "cargo-llvm-cov", version: None };
 /// Lists of the crates in a program.
-pub(crate) const CYCLONEDX: Tool = Tool { package: "cargo-cyclonedx" };
+pub(crate) const CYCLONEDX: Tool = Tool { package: "cargo-cyclonedx", version: None };
 /// Licences, bans, sources and advisories.
-pub(crate) const DENY: Tool = Tool { package: "cargo-deny" };
+pub(crate) const DENY: Tool = Tool { package: "cargo-deny", version: None };
+/// The documentation site.
+pub(crate) const MDBOOK: Tool = Tool { package: "mdbook", version: Some("0.5.4") };
 /// Breaking changes of crates.
-pub(crate) const SEMVER_CHECKS: Tool = Tool { package: "cargo-semver-checks" };
+pub(crate) const SEMVER_CHECKS: Tool = Tool { package: "cargo-semver-checks", version: None };
 
 impl Tool {
     /// Ok if the tool is installed, otherwise the reason and how to install it.
     pub(crate) fn require(&self, sh: &Shell) -> std::result::Result<(), String> {
         let package = self.package;
-        let command = package.trim_start_matches("cargo-");
-        match cmd!(sh, "cargo {command} --version").quiet().ignore_stdout().ignore_stderr().run() {
+        let call = match package.strip_prefix("cargo-") {
+            Some(subcommand) => cmd!(sh, "cargo {subcommand} --version"),
+            None => cmd!(sh, "{package} --version"),
+        };
+        match call.quiet().ignore_stdout().ignore_stderr().run() {
             Ok(()) => Ok(()),
-            Err(_) => Err(format!("{package} is not installed (`cargo install --locked {package}`)")),
+            Err(_) => Err(format!("{package} is not installed (`cargo {}`)", self.installation().join(" "))),
         }
+    }
+
+    /// The arguments of cargo that install the tool.
+    fn installation(&self) -> Vec<&'static str> {
+        let version = self.version.map(|version| ["--version", version]);
+        ["install", "--locked", self.package].into_iter().chain(version.into_iter().flatten()).collect()
     }
 }
 
@@ -68,10 +81,10 @@ fn llvm_package(version: &str) -> Result<String> {
 
 /// Installs what is missing.
 pub(super) fn install(sh: &Shell) -> Result {
-    for tool in [&LLVM_COV, &CYCLONEDX, &DENY, &SEMVER_CHECKS] {
+    for tool in [&LLVM_COV, &CYCLONEDX, &DENY, &MDBOOK, &SEMVER_CHECKS] {
         if tool.require(sh).is_err() {
-            let package = tool.package;
-            cmd!(sh, "cargo install --locked {package}").run()?;
+            let arguments = tool.installation();
+            cmd!(sh, "cargo {arguments...}").run()?;
         }
     }
     let Err(reason) = llvm(sh)? else { return Ok(()) };
@@ -89,9 +102,12 @@ mod tests {
 
     #[test]
     fn a_missing_tool_is_named_with_the_command_that_installs_it() {
-        let absent = Tool { package: "cargo-does-not-exist" };
+        let absent = Tool { package: "cargo-does-not-exist", version: None };
         let reason = absent.require(&Shell::new().unwrap()).unwrap_err();
         assert_eq!(reason, "cargo-does-not-exist is not installed (`cargo install --locked cargo-does-not-exist`)");
+        let absent = Tool { package: "does-not-exist", version: Some("1.2.3") };
+        let reason = absent.require(&Shell::new().unwrap()).unwrap_err();
+        assert_eq!(reason, "does-not-exist is not installed (`cargo install --locked does-not-exist --version 1.2.3`)");
     }
 
     #[test]
