@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use grantry_domain::connector::{AuthMode, ConnectorName, ProfileId};
 use grantry_domain::identity::{Actor, ConnectionName, Role};
-use grantry_domain::ports::StorePorts;
+use grantry_domain::ports::{Store, StorePorts};
 use grantry_domain::provider::Callback;
 use grantry_domain::secret::Secret;
 use grantry_domain::usecase::{
@@ -39,17 +39,16 @@ pub(crate) struct Report {
     pub(crate) events: Vec<&'static str>,
 }
 
-/// Connects, requests tokens before and after an expiry, and disconnects.
-pub(crate) async fn whole_flow() -> Result<Report, Box<dyn Error>> {
+/// Connects, requests tokens before and after an expiry, and disconnects. The store reads the same clock.
+pub(crate) async fn whole_flow(clock: TestClock, store: Arc<dyn Store>) -> Result<Report, Box<dyn Error>> {
     // One value for each port. The test keeps those that it changes or reads later.
-    let clock = TestClock::default();
     let provider = Arc::new(ScriptedAuthorizationServer::default());
     let directory = Arc::new(TestDirectory::default());
     let sink = Arc::new(CollectingSink::default());
     let spawner = TokioSpawner::new(clock.clone());
     let vault = Arc::new(PlainVault::with_key(PlainVault::FIRST_KEY));
     let ports = Ports {
-        store: StorePorts::of(Arc::new(MemoryStore::new(Arc::new(clock.clone())))),
+        store: StorePorts::of(store),
         vault: vault.clone(),
         rows: vault,
         provider: provider.clone(),
@@ -141,7 +140,9 @@ pub(crate) async fn whole_flow() -> Result<Report, Box<dyn Error>> {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let Report { before, outcome, tokens, after, revoked, events } = whole_flow().await?;
+    let clock = TestClock::default();
+    let store = Arc::new(MemoryStore::new(Arc::new(clock.clone())));
+    let Report { before, outcome, tokens, after, revoked, events } = whole_flow(clock, store).await?;
     eprintln!("before the consent: {before}");
     eprintln!("the flow: {outcome:?}");
     eprintln!("tokens: {}", tokens.join(", "));

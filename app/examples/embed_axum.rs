@@ -107,6 +107,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let (app, router) = build(folder, "http://127.0.0.1:8090", any_public_host).await?;
     let listener = listen((Ipv4Addr::LOCALHOST, 8090).into()).await?;
     let stop = async { drop(tokio::signal::ctrl_c().await) };
+    eprintln!("serving http://127.0.0.1:8090");
     Server::new(app, listener).with_router(router).run(Periods::default(), stop).await;
     Ok(())
 }

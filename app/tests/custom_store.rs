@@ -3,6 +3,9 @@
 #[path = "../examples/custom_store.rs"]
 #[expect(dead_code, reason = "the `main` of the example")]
 mod custom_store;
+#[path = "../examples/domain_only.rs"]
+#[expect(dead_code, reason = "the `main` of the example")]
+mod domain_only;
 
 #[cfg(test)]
 mod tests {
@@ -14,6 +17,7 @@ mod tests {
     use grantry_testkit::doubles::TestClock;
 
     use super::custom_store::{MaintenanceStore, app_store, two_writes};
+    use super::domain_only::whole_flow;
 
     fn store(clock: &TestClock) -> MaintenanceStore {
         MaintenanceStore::new(Arc::new(MemoryStore::new(Arc::new(clock.clone()))))
@@ -34,6 +38,14 @@ mod tests {
     #[test]
     fn random_histories_are_those_of_the_reference_store() {
         differential(32, fresh, reference);
+    }
+
+    #[tokio::test]
+    async fn a_user_connects_refreshes_and_disconnects_with_it() {
+        let clock = TestClock::default();
+        let report = whole_flow(clock.clone(), Arc::new(store(&clock))).await.unwrap();
+        assert_eq!(report.tokens, ["access-1", "access-2"]);
+        assert_eq!(report.revoked, ["refresh-2", "access-2"]);
     }
 
     #[tokio::test]

@@ -61,7 +61,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     let shared = host.clone();
     let server = HttpServer::new(move || App::new().app_data(shared.clone()).configure(routes));
-    server.bind("127.0.0.1:8092")?.run().await?;
+    let server = server.bind("127.0.0.1:8092")?;
+    eprintln!("serving http://127.0.0.1:8092");
+    server.run().await?;
     jobs.abort();
     host.close().await;
     Ok(())

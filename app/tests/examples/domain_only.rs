@@ -4,13 +4,19 @@
 #[expect(dead_code, reason = "the `main` of the example")]
 mod example;
 
+use std::sync::Arc;
+
 use grantry_domain::authorization::Reason;
 use grantry_domain::identity::ConnectionName;
 use grantry_domain::usecase::{Outcome, TokenError};
+use grantry_store_memory::MemoryStore;
+use grantry_testkit::doubles::TestClock;
 
 #[tokio::test]
 async fn the_domain_connects_refreshes_and_disconnects_without_io() {
-    let report = example::whole_flow().await.unwrap();
+    let clock = TestClock::default();
+    let store = Arc::new(MemoryStore::new(Arc::new(clock.clone())));
+    let report = example::whole_flow(clock, store).await.unwrap();
     let (reason, connection) = (Reason::NotConnected, ConnectionName::default());
     let required = TokenError::AuthorizationRequired { reason, connection };
     assert_eq!(report.before, required);

@@ -7,3 +7,5 @@ mod domain_only;
 mod embed_actix;
 mod embed_axum;
 mod guide;
+#[cfg(unix)]
+mod programs;
