@@ -6,6 +6,15 @@ use crate::authorization::AuthorizationId;
 use crate::ports::{AuditEvent, RecordedEvent, StoreError};
 
 /// Stores audit events until the host has accepted them.
+///
+/// ```
+/// use grantry_domain::ports::{AuditOutbox, RecordedEvent, StoreError};
+///
+/// /// The oldest events, which are removed only after the host has stored them.
+/// async fn next(outbox: &dyn AuditOutbox) -> Result<Vec<RecordedEvent>, StoreError> {
+///     outbox.pending_events(100).await
+/// }
+/// ```
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait AuditOutbox: Send + Sync {

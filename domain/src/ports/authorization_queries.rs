@@ -59,6 +59,16 @@ pub struct AuthorizationPage {
 }
 
 /// Reads authorizations. Changes nothing.
+///
+/// ```
+/// use grantry_domain::connector::Incarnation;
+/// use grantry_domain::ports::{AuthorizationQueries, StoreError};
+///
+/// /// Whether anyone is connected to a connector.
+/// async fn is_used(queries: &dyn AuthorizationQueries, connector: Incarnation) -> Result<bool, StoreError> {
+///     Ok(queries.count_connected_users(connector).await? > 0)
+/// }
+/// ```
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait AuthorizationQueries: Send + Sync {

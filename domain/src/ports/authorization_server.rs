@@ -111,6 +111,17 @@ pub enum RevocationResponse {
 }
 
 /// Sends requests to authorization servers. No method retries.
+///
+/// ```
+/// use grantry_domain::ports::{AuthorizationServer, ProviderError};
+/// use grantry_domain::provider::ProviderSettings;
+///
+/// /// Where the provider issues tokens, from its settings or its metadata.
+/// async fn token_endpoint(server: &dyn AuthorizationServer, settings: &ProviderSettings) -> Result<String, ProviderError> {
+///     let snapshot = server.resolve(settings, "https://connect.example/oauth/callback", "{}").await?;
+///     Ok(snapshot.endpoints.token)
+/// }
+/// ```
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait AuthorizationServer: Send + Sync {

@@ -151,6 +151,16 @@ pub struct TerminationReport {
 }
 
 /// Writes authorizations, and finds the one that is to be written.
+///
+/// ```
+/// use grantry_domain::authorization::AuthorizationId;
+/// use grantry_domain::ports::{AuthorizationStore, StoreError};
+///
+/// /// Whether a flow or a grant is stored.
+/// async fn is_stored(store: &dyn AuthorizationStore, id: AuthorizationId) -> Result<bool, StoreError> {
+///     Ok(store.find(id).await?.is_some())
+/// }
+/// ```
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait AuthorizationStore: Send + Sync {

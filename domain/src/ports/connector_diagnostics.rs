@@ -47,6 +47,20 @@ impl Diagnostics {
 }
 
 /// Stores diagnostics. They belong to an incarnation and are removed with the connector. Instants are those of the store.
+///
+/// ```
+/// use grantry_domain::connector::Incarnation;
+/// use grantry_domain::ports::{ConnectorDiagnostics, StoreError};
+///
+/// /// Whether the provider refuses the client of a revision of the connector.
+/// async fn is_refused(
+///     diagnostics: &dyn ConnectorDiagnostics,
+///     connector: Incarnation,
+///     revision: u64,
+/// ) -> Result<bool, StoreError> {
+///     Ok(diagnostics.diagnostics(connector).await?.client_refused_since(revision).is_some())
+/// }
+/// ```
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait ConnectorDiagnostics: Send + Sync {

@@ -54,6 +54,17 @@ pub enum Updated {
 }
 
 /// Stores connectors.
+///
+/// ```
+/// use grantry_domain::identity::SpaceId;
+/// use grantry_domain::ports::{ConnectorStore, StoreError};
+///
+/// /// The names of the connectors of a space.
+/// async fn names(store: &dyn ConnectorStore, space: &SpaceId) -> Result<Vec<String>, StoreError> {
+///     let connectors = store.list(space).await?;
+///     Ok(connectors.iter().map(|connector| connector.name.as_str().to_owned()).collect())
+/// }
+/// ```
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait ConnectorStore: Send + Sync {

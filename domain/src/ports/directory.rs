@@ -56,6 +56,23 @@ pub struct UserListing {
 }
 
 /// Decides access: at start, before a grant is committed, and before every access token. An error denies access.
+///
+/// ```
+/// use async_trait::async_trait;
+/// use grantry_domain::identity::{Role, SpaceId, UserId};
+/// use grantry_domain::ports::{Directory, DirectoryError, Membership, UserStatus};
+///
+/// /// A host with one space, in which every user may connect.
+/// struct OneSpace;
+///
+/// #[async_trait]
+/// impl Directory for OneSpace {
+///     async fn membership(&self, _user: &UserId, space: &SpaceId) -> Result<Membership, DirectoryError> {
+///         let space_exists = *space == SpaceId::default_space();
+///         Ok(Membership { space_exists, user: UserStatus::Active, role: space_exists.then_some(Role::Viewer) })
+///     }
+/// }
+/// ```
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait Directory: Send + Sync {

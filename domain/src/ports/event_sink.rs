@@ -6,6 +6,25 @@ use thiserror::Error;
 use crate::ports::{AuditEvent, RecordedEvent};
 
 /// Receives audit events: those of the outbox at least once and in order of the sequence numbers.
+///
+/// ```
+/// use std::sync::Mutex;
+///
+/// use async_trait::async_trait;
+/// use grantry_domain::ports::{EventSink, RecordedEvent, SinkError};
+///
+/// /// A sink that stores events in memory.
+/// #[derive(Default)]
+/// struct Collected(Mutex<Vec<RecordedEvent>>);
+///
+/// #[async_trait]
+/// impl EventSink for Collected {
+///     async fn deliver(&self, events: &[RecordedEvent]) -> Result<(), SinkError> {
+///         self.0.lock().map_err(|_| SinkError)?.extend_from_slice(events);
+///         Ok(())
+///     }
+/// }
+/// ```
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait EventSink: Send + Sync {

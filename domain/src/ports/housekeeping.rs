@@ -42,6 +42,17 @@ pub struct SweepReport {
 }
 
 /// Maintains the stored authorizations. Every call is bounded.
+///
+/// ```
+/// use grantry_domain::ports::{Housekeeping, StoreError, SweepPolicy};
+/// use grantry_domain::time::Timestamp;
+///
+/// /// Sweeps until nothing is due.
+/// async fn sweep_all(store: &dyn Housekeeping, policy: SweepPolicy, now: Timestamp) -> Result<(), StoreError> {
+///     while store.sweep(policy, now).await?.more {}
+///     Ok(())
+/// }
+/// ```
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait Housekeeping: Send + Sync {

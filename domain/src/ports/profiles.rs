@@ -6,6 +6,16 @@ use crate::connector::ConnectorConfig;
 use crate::provider::{Origin, ProviderSettings};
 
 /// Turns a configuration into provider settings. Pure computation without requests, cheap enough for every access token.
+///
+/// ```
+/// use grantry_domain::connector::ConnectorConfig;
+/// use grantry_domain::ports::ProviderProfiles;
+///
+/// /// What an editor has to correct, if anything.
+/// fn mistake(profiles: &dyn ProviderProfiles, config: &ConnectorConfig) -> Option<String> {
+///     profiles.settings(config).err().map(|invalid| format!("{}: {}", invalid.field, invalid.problem))
+/// }
+/// ```
 #[cfg_attr(feature = "mock", mockall::automock)]
 pub trait ProviderProfiles: Send + Sync {
     /// Parses a configuration and applies the egress policy to every URL in it; an error names the field.

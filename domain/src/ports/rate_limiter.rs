@@ -25,6 +25,23 @@ pub enum Operation {
 }
 
 /// Counts each operation of each caller apart. An implementation may leave operations without a limit.
+///
+/// ```
+/// use async_trait::async_trait;
+/// use grantry_domain::ports::{Limited, Operation, RateLimiter};
+///
+/// /// A limiter for hosts that limit requests elsewhere.
+/// struct Unlimited;
+///
+/// #[async_trait]
+/// impl RateLimiter for Unlimited {
+///     async fn take(&self, _who: &str, _operation: Operation) -> Result<(), Limited> {
+///         Ok(())
+///     }
+///
+///     async fn succeeded(&self, _who: &str, _operation: Operation) {}
+/// }
+/// ```
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait RateLimiter: Send + Sync {

@@ -67,6 +67,15 @@ pub struct Refusal {
 }
 
 /// Takes and releases leases with the store's clock.
+///
+/// ```
+/// use grantry_domain::ports::{Lease, LeaseRequest, RefreshLeases, StoreError};
+///
+/// /// Whether this process may refresh.
+/// async fn may_refresh(leases: &dyn RefreshLeases, request: LeaseRequest) -> Result<bool, StoreError> {
+///     Ok(matches!(leases.take_lease(request).await?, Lease::Taken { .. }))
+/// }
+/// ```
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait RefreshLeases: Send + Sync {

@@ -66,6 +66,16 @@ pub struct ApiResponse {
 }
 
 /// Calls the API.
+///
+/// ```
+/// use grantry_domain::ports::{ApiQuery, ResourceServer};
+///
+/// /// The URL of a request, which stays below the base URL.
+/// fn url_of(server: &dyn ResourceServer, path: &str) -> Option<String> {
+///     let (url, _origin) = server.join("https://api.example/v1", path, &ApiQuery::default()).ok()?;
+///     Some(url)
+/// }
+/// ```
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait ResourceServer: Send + Sync {

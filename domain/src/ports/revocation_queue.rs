@@ -69,6 +69,18 @@ pub struct LeftOut {
 }
 
 /// Queues, claims and updates revocations.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use grantry_domain::ports::{LeftOut, RevocationJob, RevocationQueue, StoreError};
+///
+/// /// Claims a due revocation for a minute.
+/// async fn claim(queue: &dyn RevocationQueue, worker: [u8; 16]) -> Result<Option<RevocationJob>, StoreError> {
+///     let (length, longest_pause) = (Duration::from_secs(60), Duration::from_secs(86_400));
+///     queue.claim_revocation(worker, length, longest_pause, LeftOut::default()).await
+/// }
+/// ```
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait RevocationQueue: Send + Sync {

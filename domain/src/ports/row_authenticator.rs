@@ -90,6 +90,16 @@ impl AuthenticatedRow<'_> {
 }
 
 /// Tags rows and verifies them, so that a writer of the database without the keys cannot change or invent one.
+///
+/// ```
+/// use grantry_domain::ports::{AuthenticatedRow, RowAuthenticator};
+///
+/// /// A row verifies with its tag.
+/// fn verifies(rows: &dyn RowAuthenticator) -> bool {
+///     let row = AuthenticatedRow::Device { id: &[1; 16], username: "ada" };
+///     rows.verify(&row, &rows.tag(&row)).is_ok()
+/// }
+/// ```
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[expect(clippy::elidable_lifetime_names, reason = "the macro of the mock requires named lifetimes")]
 pub trait RowAuthenticator: Send + Sync {

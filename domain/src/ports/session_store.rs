@@ -24,6 +24,15 @@ pub struct Session {
 }
 
 /// Stores sessions.
+///
+/// ```
+/// use grantry_domain::ports::{SessionHash, SessionStore, StoreError};
+///
+/// /// Logs a browser out.
+/// async fn log_out(sessions: &dyn SessionStore, id: SessionHash) -> Result<(), StoreError> {
+///     sessions.remove(id).await
+/// }
+/// ```
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait SessionStore: Send + Sync {

@@ -11,6 +11,16 @@ use crate::ports::{
 use crate::time::Timestamp;
 
 /// The clock that all nodes share: the database's, for `SQLite` the clock of the process.
+///
+/// ```
+/// use grantry_domain::ports::{StoreClock, StoreError};
+/// use grantry_domain::time::Timestamp;
+///
+/// /// Whether an instant has passed on the clock that all nodes share.
+/// async fn has_passed(clock: &dyn StoreClock, instant: Timestamp) -> Result<bool, StoreError> {
+///     Ok(clock.now().await? > instant)
+/// }
+/// ```
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait StoreClock: Send + Sync {
@@ -19,6 +29,17 @@ pub trait StoreClock: Send + Sync {
 }
 
 /// Every port of a store. Implemented for each type that implements all of them.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use grantry_domain::ports::{Store, StorePorts};
+///
+/// /// The ports of one store.
+/// fn ports(store: Arc<dyn Store>) -> StorePorts {
+///     StorePorts::of(store)
+/// }
+/// ```
 pub trait Store:
     StoreClock
     + AuthorizationStore

@@ -10,6 +10,28 @@ use thiserror::Error;
 use crate::time::Timestamp;
 
 /// Wall clock and monotonic clock.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use grantry_domain::ports::Clock;
+/// use grantry_domain::time::Timestamp;
+///
+/// /// A clock that stands still, for a test.
+/// struct Stopped;
+///
+/// impl Clock for Stopped {
+///     fn now(&self) -> Timestamp {
+///         Timestamp::from_millis(1_800_000_000_000)
+///     }
+///
+///     fn monotonic(&self) -> Duration {
+///         Duration::ZERO
+///     }
+/// }
+///
+/// assert_eq!(Stopped.now().as_millis(), 1_800_000_000_000);
+/// ```
 #[cfg_attr(feature = "mock", mockall::automock)]
 pub trait Clock: Send + Sync {
     /// The wall clock.
@@ -19,6 +41,17 @@ pub trait Clock: Send + Sync {
 }
 
 /// A cryptographically secure random generator.
+///
+/// ```
+/// use grantry_domain::ports::{RandomUnavailable, SecureRandom};
+///
+/// /// A new id.
+/// fn new_id(random: &dyn SecureRandom) -> Result<[u8; 16], RandomUnavailable> {
+///     let mut id = [0; 16];
+///     random.fill(&mut id)?;
+///     Ok(id)
+/// }
+/// ```
 #[cfg_attr(feature = "mock", mockall::automock)]
 pub trait SecureRandom: Send + Sync {
     /// Fills the buffer. An error aborts the operation that needed the bytes.
@@ -34,6 +67,15 @@ pub struct RandomUnavailable;
 pub type Detached = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// Runs detached work, and sleeps.
+///
+/// ```
+/// use grantry_domain::ports::Spawner;
+///
+/// /// Starts work that outlives its caller.
+/// fn start(spawner: &dyn Spawner) {
+///     spawner.spawn(Box::pin(async {}));
+/// }
+/// ```
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait Spawner: Send + Sync {

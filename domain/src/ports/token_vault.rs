@@ -80,6 +80,17 @@ pub struct Decrypted {
 pub struct KeyId(pub [u8; 8]);
 
 /// Seals and opens records.
+///
+/// ```
+/// use grantry_domain::ports::{AssociatedData, TokenVault, VaultError};
+/// use grantry_domain::secret::Secret;
+///
+/// /// A payload opens where it was sealed.
+/// fn round_trip(vault: &dyn TokenVault, place: &AssociatedData, payload: &Secret) -> Result<Secret, VaultError> {
+///     let envelope = vault.seal(place, 1, payload)?;
+///     Ok(vault.open(place, &envelope)?.payload)
+/// }
+/// ```
 #[cfg_attr(feature = "mock", mockall::automock)]
 pub trait TokenVault: Send + Sync {
     /// Seals a payload with the write key and a fresh salt and nonce.

@@ -17,6 +17,16 @@ pub struct StoredUser {
 }
 
 /// Reads users and lifts tombstones. [`TerminationScope::User`](crate::ports::TerminationScope::User) writes them.
+///
+/// ```
+/// use grantry_domain::identity::UserId;
+/// use grantry_domain::ports::{StoreError, UserStore};
+///
+/// /// Whether a user was removed for good.
+/// async fn is_removed(users: &dyn UserStore, user: &UserId) -> Result<bool, StoreError> {
+///     Ok(users.removed_at(user).await?.is_some())
+/// }
+/// ```
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait UserStore: Send + Sync {
