@@ -22,6 +22,8 @@ pub(super) fn of_the_program(copy: &Copy, host: &str) -> Result<String> {
     let options = ["--format", "json", "--spec-version", "1.5", "--override-filename", "parts", "--quiet"];
     cmd!(sh, "cargo cyclonedx --manifest-path app/Cargo.toml --target {host} {options...} {features...}").run()?;
     let text = std::fs::read_to_string(copy.sources.join("app/parts.json"))?;
+    // The tool writes a file into the folder of each crate. Cargo does not pack a crate with a file that is not committed.
+    cmd!(sh, "git clean --quiet --force -- */parts.json").run()?;
     // The tool identifies crates of the repository by their folder.
     let folder = copy.sources.to_str().ok_or("a folder whose name is not UTF-8")?;
     let mut document: Value = serde_json::from_str(&text.replace(folder, "/grantry"))?;
