@@ -281,6 +281,9 @@ impl AppBuilder {
 
         let egress = self.egress.map_or_else(|| EgressPolicy::new(&["*"], &[]), Ok)?;
         let built_in = Arc::new(Profiles::new(egress.clone(), self.profile_options)?);
+        for invalid in built_in.skipped() {
+            tracing::warn!(%invalid, "a provider profile is not valid and was left out");
+        }
         let (profiles, connector_types) = replaced.profiles.unwrap_or_else(|| {
             let types = connector_types(&built_in, &self.public_base_url);
             (built_in.clone(), types)

@@ -37,6 +37,7 @@ impl App {
                 pkce_off_hosts: settings.oauth.pkce_off_hosts.clone(),
                 deny: settings.providers.deny.clone(),
                 additional: profile_folder::read(config)?,
+                skip_invalid: settings.providers.skip_invalid,
             })
             .rate_limits((&settings.oauth.rate_limits).into())
             .agents(settings.identity.agents.iter().map(agent_key).collect())

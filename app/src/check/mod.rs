@@ -15,11 +15,13 @@ use grantry_domain::encoding::hex;
 use grantry_domain::ports::{Clock, ConnectorStore, StoreError};
 use grantry_domain::time::Timestamp;
 use grantry_domain::usecase::PolicyBounds;
+use grantry_provider_oauth2::{ProfileOptions, Profiles};
 use grantry_runtime::SystemClock;
 use serde::Serialize;
 
 use crate::app::{App, BuildError, policy};
 use crate::config::{Config, ConfigError};
+use crate::profile_folder;
 use crate::progress::Steps;
 use crate::serve::{self, ServeError};
 
@@ -87,6 +89,7 @@ pub(crate) async fn run(path: &Path, steps: impl FnOnce(u64) -> Steps) -> Report
     };
     let mut findings = vec![finding("configuration", Status::Ok, format!("{} is valid", path.display()))];
     findings.push(limits(&config));
+    findings.extend(profiles(&config));
     let (keys, keyring) = keys(&config);
     findings.push(keys);
     findings.push(public_url(&config).await);
@@ -150,6 +153,35 @@ fn limits(config: &Config) -> Finding {
         Ok(()) => finding("limits", Status::Ok, "all times and limits are within their bounds"),
         Err(error) => finding("limits", Status::Failed, format!("`{}` {}", error.setting, error.problem)),
     }
+}
+
+/// The profiles of the operator, if there is a folder: one finding for each invalid file.
+fn profiles(config: &Config) -> Vec<Finding> {
+    const SUBJECT: &str = "provider profiles";
+    if profile_folder::path(config).is_none() {
+        return Vec::new();
+    }
+    let skips = config.settings.providers.skip_invalid;
+    let additional = match profile_folder::read(config) {
+        Ok(additional) => additional,
+        Err(error) => return vec![finding(SUBJECT, Status::Failed, error.to_string())],
+    };
+    let found = additional.len();
+    let options = ProfileOptions { additional, skip_invalid: true, ..ProfileOptions::default() };
+    let profiles = match Profiles::new(config.egress.clone(), options) {
+        Ok(profiles) => profiles,
+        Err(error) => return vec![finding(SUBJECT, Status::Failed, error.to_string())],
+    };
+    let skipped = profiles.skipped();
+    let loaded = format!("{} of {found} profiles in `providers.folder` are valid", found - skipped.len());
+    let mut findings = vec![finding(SUBJECT, Status::Ok, loaded)];
+    let (status, effect) = if skips {
+        (Status::Warning, "the server starts without it")
+    } else {
+        (Status::Failed, "`providers.skip_invalid = true` starts the server without it")
+    };
+    findings.extend(skipped.iter().map(|invalid| finding(SUBJECT, status, format!("{invalid}; {effect}"))));
+    findings
 }
 
 fn keys(config: &Config) -> (Finding, Option<Keyring>) {

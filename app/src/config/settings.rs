@@ -309,6 +309,8 @@ pub struct Providers {
     pub deny: Vec<ProfileId>,
     /// A folder with further profiles. Relative paths start at the folder of the file; empty: none.
     pub folder: String,
+    /// Whether the server starts without the profiles of the folder that are not valid. `grantry check` reports them.
+    pub skip_invalid: bool,
 }
 
 /// How long records are kept.

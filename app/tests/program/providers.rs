@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::support::{Site, grantry, run};
@@ -58,6 +59,43 @@ fn a_new_profile_is_written_checked_and_listed_with_its_configuration() {
     let started = run(&mut grantry(&["serve", "--config", &site.config_path()]), "");
     assert_eq!(started.code, Some(1));
     assert!(started.stderr.contains("titel"), "{}", started.stderr);
+}
+
+#[test]
+fn the_other_profiles_are_loaded_if_the_operator_permits_it() {
+    let site = Site::new("providers.folder = \"profiles\"\n");
+    let folder = site.path("profiles");
+    fs::create_dir(&folder).unwrap();
+    assert_eq!(run(&mut grantry(&["providers", "new", "--out", folder.to_str().unwrap()]), ACME).code, Some(0));
+    let valid = fs::read_to_string(folder.join("acme.toml")).unwrap();
+    fs::write(folder.join("broken.toml"), valid.replace("title = ", "titel = ")).unwrap();
+    let check = || {
+        let checked = run(&mut grantry(&["check", "--json", "--config", &site.config_path()]), "");
+        let report: Value = serde_json::from_str(&checked.stdout).unwrap();
+        let findings = report["findings"].as_array().unwrap().clone();
+        let findings: Vec<_> =
+            findings.into_iter().filter(|finding| finding["subject"] == "provider profiles").collect();
+        (checked.code, findings)
+    };
+
+    let (code, findings) = check();
+    assert_eq!(code, Some(1));
+    assert_eq!(findings[0]["message"], "1 of 2 profiles in `providers.folder` are valid");
+    assert_eq!(findings[1]["status"], "failed");
+    let message = findings[1]["message"].as_str().unwrap();
+    assert!(message.contains("broken.toml") && message.contains("titel") && message.contains("skip_invalid"), "{message}");
+
+    site.replace("providers.folder = \"profiles\"\n", "providers.folder = \"profiles\"\nproviders.skip_invalid = true\n");
+    let (code, findings) = check();
+    assert_eq!((code, findings[1]["status"].as_str()), (Some(0), Some("warning")), "{findings:?}");
+    let listed = run(&mut grantry(&["providers", "list", "--config", &site.config_path()]), "");
+    assert!(listed.stdout.lines().any(|line| line.starts_with(".acme ")), "{}{}", listed.stdout, listed.stderr);
+    assert!(listed.stderr.contains("broken.toml"), "{}", listed.stderr);
+
+    let mut server = site.serve();
+    let log = server.until("a provider profile is not valid and was left out");
+    assert!(log.contains("broken.toml"), "{log}");
+    assert_eq!(server.stop(Signal::TERM).0, Some(0));
 }
 
 #[test]

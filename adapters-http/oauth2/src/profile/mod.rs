@@ -51,12 +51,15 @@ pub struct ProfileOptions {
     pub deny: Vec<ProfileId>,
     /// The operator's profiles: file name and text.
     pub additional: Vec<(String, String)>,
+    /// `[providers] skip_invalid`: an invalid profile of the operator is left out, and the others are loaded.
+    pub skip_invalid: bool,
 }
 
 /// The profiles of this deployment.
 pub struct Profiles {
     custom: ProfileId,
     known: BTreeMap<ProfileId, Profile>,
+    skipped: Vec<InvalidProfile>,
     policy: EgressPolicy,
     options: ProfileOptions,
     hasher: RandomState,
@@ -81,22 +84,39 @@ struct CachedConnector {
 }
 
 impl Profiles {
-    /// Parses the built-in profiles and the operator's profiles.
+    /// Parses the built-in profiles and the operator's profiles. An invalid profile of the operator is an error unless the options
+    /// permit to leave it out.
     pub fn new(policy: EgressPolicy, options: ProfileOptions) -> Result<Self, InvalidProfile> {
-        let invalid = |name: &str, problem: &str| InvalidProfile { name: name.to_owned(), problem: problem.to_owned() };
-        let custom = ProfileId::new(CUSTOM).map_err(|_| invalid(CUSTOM, "is not a profile id"))?;
-        let built_in = BUILT_IN.iter().copied();
-        let additional = options.additional.iter().map(|(name, text)| (name.as_str(), text.as_str()));
-        let mut known = BTreeMap::new();
-        for (name, text) in built_in.chain(additional) {
-            let profile = Profile::read(name, text)?;
-            if profile.id == custom || known.contains_key(&profile.id) {
-                return Err(invalid(name, "has the id of another profile"));
-            }
-            known.insert(profile.id.clone(), profile);
-        }
+        let custom = ProfileId::new(CUSTOM)
+            .map_err(|error| InvalidProfile { name: CUSTOM.to_owned(), problem: error.to_string() })?;
         let (hasher, cache) = (RandomState::new(), RwLock::default());
-        Ok(Self { custom, known, policy, options, hasher, cache })
+        let mut profiles =
+            Self { custom, known: BTreeMap::new(), skipped: Vec::new(), policy, options: ProfileOptions::default(), hasher, cache };
+        for (name, text) in BUILT_IN {
+            profiles.add(name, text)?;
+        }
+        for (name, text) in &options.additional {
+            match profiles.add(name, text) {
+                Err(invalid) if options.skip_invalid => profiles.skipped.push(invalid),
+                added => added?,
+            }
+        }
+        profiles.options = options;
+        Ok(profiles)
+    }
+
+    fn add(&mut self, name: &str, text: &str) -> Result<(), InvalidProfile> {
+        let profile = Profile::read(name, text)?;
+        if profile.id == self.custom || self.known.contains_key(&profile.id) {
+            return Err(InvalidProfile { name: name.to_owned(), problem: "has the id of another profile".to_owned() });
+        }
+        self.known.insert(profile.id.clone(), profile);
+        Ok(())
+    }
+
+    /// The invalid profiles of the operator that were left out.
+    pub fn skipped(&self) -> &[InvalidProfile] {
+        &self.skipped
     }
 
     /// One profile, without the built-in ones.
@@ -106,7 +126,7 @@ impl Profiles {
         let custom = custom.map_err(|error| InvalidProfile { name: CUSTOM.to_owned(), problem: error.to_string() })?;
         let known = BTreeMap::from([(profile.id.clone(), profile)]);
         let (options, hasher, cache) = (ProfileOptions::default(), RandomState::new(), RwLock::default());
-        Ok(Self { custom, known, policy, options, hasher, cache })
+        Ok(Self { custom, known, skipped: Vec::new(), policy, options, hasher, cache })
     }
 
     /// The first profile.

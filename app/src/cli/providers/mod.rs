@@ -85,12 +85,18 @@ pub(super) fn run(command: ProvidersCommand) -> Result<(), CliError> {
 
 /// The built-in profiles and, with a configuration, those of its folder.
 fn profiles(args: &ProfilesArgs) -> Result<Profiles, CliError> {
-    let additional = match &args.config {
-        Some(path) => profile_folder::read(&Config::load(path)?).map_err(BuildError::from)?,
-        None => Vec::new(),
-    };
+    let mut options = ProfileOptions::default();
+    if let Some(path) = &args.config {
+        let config = Config::load(path)?;
+        options.additional = profile_folder::read(&config).map_err(BuildError::from)?;
+        options.skip_invalid = config.settings.providers.skip_invalid;
+    }
     let every_host = EgressPolicy::new(&["*"], &[]).map_err(BuildError::from)?;
-    Ok(Profiles::new(every_host, ProfileOptions { additional, ..ProfileOptions::default() }).map_err(BuildError::from)?)
+    let profiles = Profiles::new(every_host, options).map_err(BuildError::from)?;
+    for invalid in profiles.skipped() {
+        info(format_args!("left out: {invalid}"));
+    }
+    Ok(profiles)
 }
 
 fn list(args: &ListArgs) -> Result<(), CliError> {
