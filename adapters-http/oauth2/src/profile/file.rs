@@ -324,6 +324,10 @@ impl ProfileFile {
         if renamed.into_iter().flatten().any(|name| is_reserved(name) || !is_parameter_name(name)) {
             return Err("a token_parameter of wire is a reserved or invalid name");
         }
+        let renamed = [&revocation.client_id_parameter, &revocation.client_secret_parameter];
+        if renamed.into_iter().flatten().any(|name| is_reserved(name) || !is_parameter_name(name)) {
+            return Err("a client parameter of wire.revocation is a reserved or invalid name");
+        }
         if (identity.method == UserinfoMethod::Post) != identity.body.is_some() {
             return Err("wire.identity.body is required for the method POST, and only for it");
         }

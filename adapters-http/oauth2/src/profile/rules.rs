@@ -360,6 +360,10 @@ pub(crate) struct RevocationRules {
     pub(crate) method: BearerMethod,
     /// The name of the parameter with the token.
     pub(crate) token_parameter: String,
+    /// The name of the parameter with the client id, if it differs from that at the token endpoint.
+    pub(crate) client_id_parameter: Option<String>,
+    /// The name of the parameter with the client secret.
+    pub(crate) client_secret_parameter: Option<String>,
     /// Send `token_type_hint`.
     pub(crate) send_hint: bool,
     /// Additional parameters. Reserved names are errors.
@@ -379,6 +383,8 @@ impl Default for RevocationRules {
             authentication: None,
             method: BearerMethod::default(),
             token_parameter: "token".to_owned(),
+            client_id_parameter: None,
+            client_secret_parameter: None,
             send_hint: true,
             parameters: BTreeMap::new(),
             order: vec![RevokedKind::Refresh, RevokedKind::Access],
@@ -404,6 +410,8 @@ pub(crate) enum RevocationStyle {
     Json,
     /// The token itself authenticates the request, which has no body.
     Bearer,
+    /// The token itself authenticates the request, and its form is that of RFC 7009.
+    BearerForm,
     /// `DELETE` with Basic client credentials and `{"access_token": …}`.
     DeleteBasicJson,
 }

@@ -9,6 +9,20 @@ use zeroize::Zeroizing;
 
 use crate::codec::form::{self, Form};
 
+/// The names of the form fields with the client's credentials.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct FieldNames<'a> {
+    pub(super) id: &'a str,
+    pub(super) secret: &'a str,
+}
+
+impl<'a> FieldNames<'a> {
+    /// The name that some providers give the client id, or the standard one; the secret has the standard name.
+    pub(super) fn with_id(id: Option<&'a str>) -> Self {
+        Self { id: id.unwrap_or("client_id"), secret: "client_secret" }
+    }
+}
+
 /// Adds the client's credentials to a request: as form fields, or as the returned value of the `Authorization` header.
 ///
 /// A missing secret is the same error as one that the provider rejects, because the operator has to correct both.
@@ -16,17 +30,17 @@ pub(super) fn authenticate<'a>(
     authentication: ClientAuthentication,
     client_id: &'a str,
     client: &'a ClientCredentials,
-    id_parameter: &'a str,
+    names: FieldNames<'a>,
     form: &mut Form<'a>,
 ) -> Result<Option<Secret>, ProviderError> {
     match authentication {
         ClientAuthentication::Basic => basic(client_id, require_secret(client)?).map(Some),
         ClientAuthentication::Post => {
-            form.add(id_parameter, client_id).add_secret("client_secret", require_secret(client)?);
+            form.add(names.id, client_id).add_secret(names.secret, require_secret(client)?);
             Ok(None)
         }
         ClientAuthentication::None => {
-            form.add(id_parameter, client_id);
+            form.add(names.id, client_id);
             Ok(None)
         }
     }

@@ -8,6 +8,7 @@ use http::{HeaderMap, Method, StatusCode};
 use serde::Serialize;
 use zeroize::Zeroizing;
 
+use super::client_auth::FieldNames;
 use super::token_request::post;
 use super::token_response::MAX_RESPONSE;
 use super::{AGENT, JSON, Oauth2Server, client_auth, oauth_error, share_of, with_headers};
@@ -33,6 +34,7 @@ impl Oauth2Server {
         let request = match rules.wire.revocation.style {
             RevocationStyle::Rfc7009 => standard(&rules.wire, provider, client, token, kind, RequestFormat::Form)?,
             RevocationStyle::Json => standard(&rules.wire, provider, client, token, kind, RequestFormat::Json)?,
+            RevocationStyle::BearerForm => bearer_form(&rules.wire, token, kind)?,
             RevocationStyle::Bearer => with_bearer(rules.wire.revocation.method, token),
             RevocationStyle::DeleteBasicJson => delete(provider, client, token)?,
         };
@@ -41,7 +43,24 @@ impl Oauth2Server {
     }
 }
 
-/// RFC 7009 §2.1. The hint must be correct: some servers search only tokens of that type and return 200 in any case.
+/// The token and the parameters of the profile (RFC 7009 §2.1). The hint must be correct: some servers search only tokens of that
+/// type and return 200 in any case.
+fn token_form<'a>(wire: &'a Wire, token: &'a Secret, kind: TokenKind) -> Form<'a> {
+    let rules = &wire.revocation;
+    let mut form = Form::default();
+    form.add_secret(&rules.token_parameter, token);
+    if rules.send_hint {
+        let hint = match kind {
+            TokenKind::Access => "access_token",
+            TokenKind::Refresh => "refresh_token",
+        };
+        form.add("token_type_hint", hint);
+    }
+    form.add_all(&rules.parameters);
+    form
+}
+
+/// RFC 7009 §2.1.
 fn standard(
     wire: &Wire,
     provider: &ProviderSnapshot,
@@ -50,26 +69,21 @@ fn standard(
     kind: TokenKind,
     format: RequestFormat,
 ) -> Result<HttpRequest, ProviderError> {
-    let hint = match kind {
-        TokenKind::Access => "access_token",
-        TokenKind::Refresh => "refresh_token",
-    };
     let rules = &wire.revocation;
-    let mut form = Form::default();
-    form.add_secret(&rules.token_parameter, token);
-    if rules.send_hint {
-        form.add("token_type_hint", hint);
-    }
-    form.add_all(&rules.parameters);
-    let id_parameter = wire.authorize.client_id_parameter.as_deref().unwrap_or("client_id");
-    let authorization = client_auth::authenticate(
-        rules.authentication.unwrap_or(provider.authentication),
-        &provider.client_id,
-        client,
-        id_parameter,
-        &mut form,
-    )?;
+    let mut form = token_form(wire, token, kind);
+    let standard = FieldNames::with_id(wire.authorize.client_id_parameter.as_deref());
+    let names = FieldNames {
+        id: rules.client_id_parameter.as_deref().unwrap_or(standard.id),
+        secret: rules.client_secret_parameter.as_deref().unwrap_or(standard.secret),
+    };
+    let authentication = rules.authentication.unwrap_or(provider.authentication);
+    let authorization = client_auth::authenticate(authentication, &provider.client_id, client, names, &mut form)?;
     post("", authorization, format, &form)
+}
+
+/// The token authenticates the request, and is a field of its form as well.
+fn bearer_form(wire: &Wire, token: &Secret, kind: TokenKind) -> Result<HttpRequest, ProviderError> {
+    post("", Some(client_auth::bearer(token)), RequestFormat::Form, &token_form(wire, token, kind))
 }
 
 /// The token authenticates the request, which has no body.

@@ -6,6 +6,7 @@ use grantry_domain::secret::Secret;
 use http::header::{ACCEPT, CONTENT_TYPE, USER_AGENT};
 use http::{HeaderMap, HeaderValue, Method};
 
+use super::client_auth::FieldNames;
 use super::token_response::{CallKind, MAX_RESPONSE, MAX_TOKEN_RESPONSE, Received};
 use super::{AGENT, JSON, Oauth2Server, client_auth, share_of, with_headers};
 use crate::codec::form::Form;
@@ -88,9 +89,9 @@ impl Oauth2Server {
         }
         let wire = &rules.wire;
         let response = {
-            let id_parameter = wire.authorize.client_id_parameter.as_deref().unwrap_or("client_id");
+            let names = FieldNames::with_id(wire.authorize.client_id_parameter.as_deref());
             let authorization =
-                client_auth::authenticate(provider.authentication, &provider.client_id, client, id_parameter, &mut form)?;
+                client_auth::authenticate(provider.authentication, &provider.client_id, client, names, &mut form)?;
             let request = post(call.endpoint, authorization, wire.token.request_format, &form)?;
             let request = HttpRequest { max_body: MAX_TOKEN_RESPONSE, share: share_of(client), ..request };
             self.send(with_headers(request, wire)).await?
