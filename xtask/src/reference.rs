@@ -28,34 +28,18 @@ pub(crate) const PAGES: &str = "docs/reference";
 /// The picture of the states, from the root.
 pub(crate) const STATES: &str = "docs/pictures/states.svg";
 
+/// The page of the command line, which the program describes.
+pub(crate) const COMMAND_LINE: &str = "docs/reference/command-line.md";
+
 const CODES: &str = "adapters-http/axum/src/problem.rs";
 
-/// Writes the pages that depend on sources only. `openapi.json` must be current.
+/// Writes the pages. `openapi.json` must be current.
 pub(crate) fn pages(sh: &Shell) -> Result {
     let repository = Repository::read(sh)?;
-    let read = |path: &str| sh.read_file(path);
-    let api = serde_json::from_str(&read("openapi.json")?)?;
-    let codes = read(CODES)?;
-    let pages = [
-        ("settings", settings::page(&read(DECLARATION)?, &read(EXAMPLE)?)?),
-        ("http-api", http_api::page(&api)?),
-        ("error-codes", error_codes::page(&codes, &api)?),
-        (
-            "audit-events",
-            events::page(&events::Sources {
-                events: &read("domain/src/ports/audit.rs")?,
-                sentences: &read("app/src/audit.rs")?,
-                causes: &read("domain/src/authorization/cause.rs")?,
-                provider_errors: &read("domain/src/ports/provider_error.rs")?,
-                codes: &codes,
-            })?,
-        ),
-        ("metrics", metrics::page(&repository)?),
-        ("command-line", command_line::page(sh, &workspace::server(sh)?)?),
-    ];
-    for (name, text) in pages {
-        sh.write_file(format!("{PAGES}/{name}.md"), text)?;
+    for (path, text) in of_sources(&repository) {
+        sh.write_file(path, text?)?;
     }
+    sh.write_file(COMMAND_LINE, command_line::page(sh, &workspace::server(sh)?)?)?;
     for (path, text) in rust_apis(&repository)? {
         sh.write_file(path, text)?;
     }
@@ -63,6 +47,30 @@ pub(crate) fn pages(sh: &Shell) -> Result {
         sh.write_file(format!("{PROVIDERS}/{name}"), text)?;
     }
     Ok(())
+}
+
+/// The pages that depend on nothing but sources, with their paths.
+pub(crate) fn of_sources(repository: &Repository) -> Vec<(String, Result<String>)> {
+    let api = || Ok::<_, Box<dyn std::error::Error>>(serde_json::from_str(repository.text("openapi.json")?)?);
+    let settings = || settings::page(repository.text(DECLARATION)?, repository.text(EXAMPLE)?);
+    let error_codes = || error_codes::page(repository.text(CODES)?, &api()?);
+    let events = || {
+        events::page(&events::Sources {
+            events: repository.text("domain/src/ports/audit.rs")?,
+            sentences: repository.text("app/src/audit.rs")?,
+            causes: repository.text("domain/src/authorization/cause.rs")?,
+            provider_errors: repository.text("domain/src/ports/provider_error.rs")?,
+            codes: repository.text(CODES)?,
+        })
+    };
+    let pages = [
+        ("settings", settings()),
+        ("http-api", api().and_then(|api| http_api::page(&api))),
+        ("error-codes", error_codes()),
+        ("audit-events", events()),
+        ("metrics", metrics::page(repository)),
+    ];
+    pages.into_iter().map(|(name, page)| (format!("{PAGES}/{name}.md"), page)).collect()
 }
 
 /// The public items of each published library, with the path of their file.

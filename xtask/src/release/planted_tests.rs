@@ -4,7 +4,6 @@
 //! the history of the workspace nor on how deep it was cloned. The base of its checks is the first commit.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use serde_json::Value;
@@ -66,16 +65,18 @@ const MISTAKES: &[Mistake] = &[
             "//! Text.\n#[utoipa::path(get, path = \"/api/planted\")]\nfn x() {}\n",
         );
     }),
-    mistake("documentation", "the error code `planted_code` is missing", |at| {
-        let mut page = "# Error codes\n".to_owned();
-        at.json("openapi.json", |api| {
-            for code in codes(api).iter() {
-                writeln!(page, "- `{}`", code.as_str().unwrap()).unwrap();
-            }
-            codes(api).push("planted_code".into());
-        });
-        at.write("docs/reference/error-codes.md", &page);
+    mistake("documentation", "the page cannot be generated", |at| {
+        at.json("openapi.json", |api| codes(api).push("planted_code".into()));
     }),
+    mistake("documentation", "describes nothing that exists", |at| {
+        let page = "docs/reference/metrics.md";
+        at.write(page, &format!("{}| `planted` |\n", at.read(page)));
+    }),
+    mistake("documentation", "the line must be", |at| {
+        // The name of the variable in the environment.
+        at.edit(REFERENCE, "`GRANTRY_PROVIDERS_FOLDER`", "`GRANTRY_PLANTED`");
+    }),
+    mistake("documentation", "the page is missing", |at| at.remove("docs/reference/audit-events.md")),
     mistake("documentation", "the command line option `--planted` is missing", |at| {
         at.write("app/src/cli/planted.rs", "//! Text.\nstruct Planted {\n    #[arg(long)]\n    planted: bool,\n}\n");
         at.write("docs/reference/command-line.md", "# Command line\n");
@@ -286,6 +287,18 @@ const MISTAKES: &[Mistake] = &[
     mistake("texts", "the text \"Planted text\" is not in the catalogue", |at| {
         at.write("app/console/web/src/ui/planted.tsx", "export const planted = <p>Planted text</p>;\n");
     }),
+    mistake("texts", "the text \"Planted words\" is not in the catalogue", |at| {
+        at.write(
+            "app/console/web/src/ui/planted.tsx",
+            "export const planted = <p title={x ? \"Planted words\" : \"\"} />;\n",
+        );
+    }),
+    mistake("texts", "the text \"Planted ${n} words\" is not in the catalogue", |at| {
+        at.write("app/console/web/src/ui/planted.tsx", "export const planted = <p>{`Planted ${n} words`}</p>;\n");
+    }),
+    mistake("texts", "the text \"planted\" is not in the catalogue", |at| {
+        at.write("app/console/web/src/ui/planted.tsx", "export const planted = <p>{\"planted\"}</p>;\n");
+    }),
     mistake("texts", "does not have the values of the English text", |at| {
         at.json(GERMAN, |texts| texts["common"]["since"] = "Seit".into());
     }),
@@ -320,6 +333,12 @@ const MISTAKES: &[Mistake] = &[
         let script = "app/console/scripts/size-check.mjs";
         let limit = at.read(script).lines().find(|line| line.starts_with("const LIMIT = ")).unwrap().to_owned();
         at.edit(script, &limit, "const LIMIT = 1_000;");
+    }),
+    mistake("front-end", "the budget is 10", |at| {
+        at.edit("app/console/scripts/size-check.mjs", "const CSS_LIMIT = 6_500;", "const CSS_LIMIT = 10;");
+    }),
+    mistake("front-end", "blocks https://planted.example/a.woff2", |at| {
+        at.write("app/console/dist/assets/planted.css", "a{background:url(https://planted.example/a.woff2)}\n");
     }),
     mistake("changelog", "`domain` changed since", |at| {
         at.edit("domain/src/lib.rs", "//! ", "//! Planted.\n//! ");
@@ -425,6 +444,12 @@ impl Scratch {
         let before = self.context.files.find(path).map(str::to_owned);
         self.before.entry(path.to_owned()).or_insert(before);
         self.put(path, Some(text));
+    }
+
+    fn remove(&mut self, path: &str) {
+        let before = self.read(path);
+        self.before.entry(path.to_owned()).or_insert(Some(before));
+        self.put(path, None);
     }
 
     /// Writes a file, or removes it.

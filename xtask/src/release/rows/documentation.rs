@@ -1,5 +1,7 @@
-//! Settings, routes, error codes and command line options are in the pages that describe them.
+//! Settings, routes, error codes, audit events, metrics and command line options are in the pages that describe them.
 //!
+//! The pages that depend on sources only are generated again and compared, so an item that is missing, different or no longer there
+//! is found. The page of the command line is generated from the program, which this check does not build: it must name every option.
 //! Public items of the crates are documented because the compiler warns otherwise (`missing_docs`, denied by `lint`).
 
 use std::collections::BTreeSet;
@@ -10,30 +12,18 @@ use serde_json::Value;
 use syn::{Expr, Fields, Item, Lit, Meta};
 
 use crate::Result;
+use crate::reference::{self, COMMAND_LINE};
 use crate::release::context::Context;
 use crate::release::row::{Outcome, Sheet};
 use crate::settings::{self, DECLARATION, Declaration, EXAMPLE};
-use crate::tidy::repository::{Repository, has_extension};
+use crate::tidy::repository::Repository;
 
 const API: &str = "openapi.json";
 const ROUTES: &str = "adapters-http/axum/src/";
 const COMMANDS: &str = "app/src/cli/";
-/// The folder of the reference pages. A kind of item is compared once a page for it exists there.
-const REFERENCE: &str = "docs/reference/";
-
+const CODEGEN: &str = "run `cargo xtask codegen`";
 static ROUTE: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r#"#\[utoipa::path\([^)]*?\bpath = "([^"]+)""#).expect("a valid pattern"));
-
-/// A kind of item, and parts of the names of the pages that list it.
-struct Kind {
-    name: &'static str,
-    pages: &'static [&'static str],
-}
-
-const SETTINGS: Kind = Kind { name: "setting", pages: &["setting", "configuration"] };
-const OPERATIONS: Kind = Kind { name: "route", pages: &["http", "api", "route"] };
-const CODES: Kind = Kind { name: "error code", pages: &["error", "http", "api"] };
-const OPTIONS: Kind = Kind { name: "command line option", pages: &["command", "cli"] };
 
 pub(crate) fn run(context: &Context) -> Result<Outcome> {
     let (files, mut sheet) = (&context.files, Sheet::default());
@@ -44,59 +34,65 @@ pub(crate) fn run(context: &Context) -> Result<Outcome> {
     }
     let api: Value = serde_json::from_str(files.text(API)?)?;
     for route in routes(files).into_iter().filter(|route| api["paths"].get(route).is_none()) {
-        sheet.red(format!("the route `{route}` is missing"), API, "run `cargo xtask codegen`");
+        sheet.red(format!("the route `{route}` is missing"), API, CODEGEN);
     }
-    in_pages(files, &SETTINGS, &declared, &mut sheet);
-    in_pages(files, &OPERATIONS, &operations(&api), &mut sheet);
-    in_pages(files, &CODES, &codes(&api), &mut sheet);
-    in_pages(files, &OPTIONS, &options(files)?, &mut sheet);
+    generated(files, &mut sheet);
+    command_line(files, &mut sheet)?;
     Ok(sheet.outcome())
 }
 
-/// Every item is in one of the pages of its kind.
-fn in_pages(files: &Repository, kind: &Kind, items: &BTreeSet<String>, sheet: &mut Sheet) {
-    let is_page = |path: &str| {
-        path.strip_prefix(REFERENCE)
-            .is_some_and(|name| has_extension(name, "md") && kind.pages.iter().any(|part| name.contains(part)))
-    };
-    let pages: Vec<_> = files.files.iter().filter(|file| is_page(&file.path)).collect();
-    let Some(first) = pages.first() else {
-        return sheet.note(format!("no page of {REFERENCE} lists each {}, so {} were not compared", kind.name, items.len()));
-    };
-    for item in items.iter().filter(|item| !pages.iter().any(|page| contains(&page.text, item))) {
-        sheet.red(
-            format!("the {} `{item}` is missing", kind.name),
-            &first.path,
-            "add it, or run the command that writes the page",
-        );
+/// The pages that are generated from sources are current.
+fn generated(files: &Repository, sheet: &mut Sheet) {
+    for (path, page) in reference::of_sources(files) {
+        match (page, files.find(&path)) {
+            (Err(error), _) => sheet.red(format!("the page cannot be generated: {error}"), path, "correct what it names"),
+            (Ok(_), None) => sheet.red("the page is missing", path, CODEGEN),
+            (Ok(text), Some(present)) => {
+                if let Some((line, what)) = difference(&text, present) {
+                    sheet.red(what, format!("{path}:{line}"), CODEGEN);
+                }
+            }
+        }
     }
 }
 
-/// Whether a page contains an item as a whole word. A page may list a setting below the heading of its section.
-fn contains(page: &str, item: &str) -> bool {
-    let is_part = |letter: char| letter.is_alphanumeric() || "_-/{}".contains(letter);
-    let whole = |needle: &str| {
-        page.match_indices(needle)
-            .any(|(at, _)| !page[..at].ends_with(is_part) && !page[at + needle.len()..].starts_with(is_part))
+/// The first line in which a page differs from what it should be.
+fn difference(expected: &str, present: &str) -> Option<(usize, String)> {
+    if expected == present {
+        return None;
+    }
+    let same = expected.lines().zip(present.lines()).take_while(|(expected, present)| expected == present).count();
+    let what = match (expected.lines().nth(same), present.lines().nth(same)) {
+        (Some(expected), Some(_)) => format!("the line must be `{expected}`"),
+        (Some(expected), None) => format!("the line `{expected}` is missing"),
+        (None, Some(present)) => format!("the line `{present}` describes nothing that exists"),
+        (None, None) => "the line ends differ".to_owned(),
     };
-    whole(item) || item.rsplit_once('.').is_some_and(|(section, key)| whole(section) && whole(key))
+    Some((same + 1, what))
+}
+
+/// The page of the command line names every option.
+fn command_line(files: &Repository, sheet: &mut Sheet) -> Result {
+    let page = files.find(COMMAND_LINE);
+    if page.is_none() {
+        sheet.red("the page is missing", COMMAND_LINE, CODEGEN);
+    }
+    for option in options(files)?.iter().filter(|option| !page.is_some_and(|page| contains(page, option))) {
+        sheet.red(format!("the command line option `{option}` is missing"), COMMAND_LINE, CODEGEN);
+    }
+    Ok(())
+}
+
+/// Whether a page contains an item as a whole word.
+fn contains(page: &str, item: &str) -> bool {
+    let is_part = |letter: char| letter.is_alphanumeric() || "_-".contains(letter);
+    page.match_indices(item).any(|(at, _)| !page[..at].ends_with(is_part) && !page[at + item.len()..].starts_with(is_part))
 }
 
 /// The paths of the handlers.
 fn routes(files: &Repository) -> BTreeSet<String> {
     let sources = files.files.iter().filter(|file| file.path.starts_with(ROUTES) && file.is_a("rs"));
     sources.flat_map(|file| ROUTE.captures_iter(&file.text).map(|found| found[1].to_owned())).collect()
-}
-
-/// The paths of the default space.
-fn operations(api: &Value) -> BTreeSet<String> {
-    let paths = api["paths"].as_object().into_iter().flatten().map(|(path, _)| path.clone());
-    paths.filter(|path| !path.starts_with("/s/")).collect()
-}
-
-fn codes(api: &Value) -> BTreeSet<String> {
-    let codes = &api["components"]["schemas"]["Problem"]["properties"]["code"]["enum"];
-    codes.as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
 }
 
 /// The long options, from the declarations for clap.
@@ -156,24 +152,31 @@ mod tests {
 
     #[test]
     fn an_item_is_a_whole_word_of_a_page() {
-        assert!(contains("| `forbidden` |", "forbidden") && !contains("`forbidden_x`", "forbidden"));
-        assert!(contains("## `[oauth]`\n`flow_ttl`", "oauth.flow_ttl") && !contains("`flow_ttl`", "oauth.flow_ttl"));
-        assert!(!contains("/api/x/{id}", "/api/x"));
+        assert!(contains("| `--force` |", "--force") && !contains("`--force-all`", "--force"));
     }
 
     #[test]
-    fn items_are_compared_once_a_page_for_them_exists() {
-        let items = BTreeSet::from(["not_found".to_owned(), "conflict".to_owned()]);
+    fn a_page_must_be_what_the_sources_describe() {
+        assert_eq!(difference("a\nb\n", "a\nb\n"), None);
+        let of = |present: &str| difference("a\nb\n", present).unwrap();
+        assert_eq!(of("a\nx\n"), (2, "the line must be `b`".to_owned()));
+        assert_eq!(of("a\n"), (2, "the line `b` is missing".to_owned()));
+        assert_eq!(of("a\nb\nc\n"), (3, "the line `c` describes nothing that exists".to_owned()));
+        assert_eq!(of("a\nb"), (3, "the line ends differ".to_owned()));
+    }
+
+    #[test]
+    fn an_option_that_no_page_names_is_found() {
+        let source = "struct A { #[arg(long)] planted: bool }";
         let outcome = |files: &[(&str, &str)]| {
             let mut sheet = Sheet::default();
-            in_pages(&Repository::of(files), &CODES, &items, &mut sheet);
+            command_line(&Repository::of(files), &mut sheet).unwrap();
             sheet.outcome()
         };
-        assert!(matches!(outcome(&[]), Outcome::Green { notes } if notes.len() == 1));
-        let Outcome::Red { findings, .. } = outcome(&[("docs/reference/errors.md", "`not_found`")]) else {
-            panic!("not red")
-        };
-        assert_eq!(findings[0].what, "the error code `conflict` is missing");
-        assert_eq!(findings.len(), 1);
+        let page = (COMMAND_LINE, "`--planted`");
+        assert!(matches!(outcome(&[("app/src/cli/a.rs", source), page]), Outcome::Green { .. }));
+        for files in [&[("app/src/cli/a.rs", source), (COMMAND_LINE, "`--other`")][..], &[("app/src/cli/a.rs", "")][..]] {
+            assert!(matches!(outcome(files), Outcome::Red { .. }));
+        }
     }
 }

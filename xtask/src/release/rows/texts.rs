@@ -25,13 +25,19 @@ static PAGE_TEXT: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r#"(?s)(\w+): "((?:[^"\\]|\\.)*)""#).expect("a valid pattern"));
 /// A string that goes on in the next line.
 static CONTINUATION: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\\\n\s*").expect("a valid pattern"));
-/// Text between an opening and a closing tag, and attributes that are displayed or read aloud.
-static LITERALS: LazyLock<[Regex; 2]> = LazyLock::new(|| {
-    [
-        Regex::new(r">([^<>{}=;()]*\p{L}{2}[^<>{}=;()]*)</").expect("a valid pattern"),
-        Regex::new(r#"\b(?:aria-label|title|placeholder|alt|label)="([^"]*\p{L}{2}[^"]*)""#).expect("a valid pattern"),
-    ]
+/// Text between an opening and a closing tag; attributes that are displayed or read aloud; a string that is the whole content of a
+/// tag; and a string that begins like a sentence and has two words.
+static LITERALS: LazyLock<Vec<Regex>> = LazyLock::new(|| {
+    let patterns = [
+        r">([^<>{}=;()]*\p{L}{2}[^<>{}=;()]*)</",
+        r#"\b(?:aria-label|title|placeholder|alt|label)=\{?["'`]([^"'`]*\p{L}[^"'`]*)["'`]"#,
+        r#">\s*\{\s*["'`]([^"'`]*\p{L}{2}[^"'`]*)["'`]\s*\}"#,
+        r#"["'`](\p{Lu}\p{Ll}[^"'`\n]* [^"'`\n]*\p{L}[^"'`\n]*)["'`]"#,
+    ];
+    patterns.iter().map(|pattern| Regex::new(pattern).expect("a valid pattern")).collect()
 });
+/// A value that a template fills in, possibly cut off at a quotation mark.
+static VALUE: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\$\{[^}]*\}?").expect("a valid pattern"));
 static COMMENT: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"(?s)/\*.*?\*/").expect("a valid pattern"));
 
 /// The texts of one language, by their keys.
@@ -148,12 +154,14 @@ fn capitals(text: &str) -> Vec<&str> {
     words.filter(|word| word.starts_with(char::is_uppercase) && !NAMES.is_match(word)).collect()
 }
 
-/// Displayed texts in a source of the console, with their lines.
-fn literals(file: &File) -> Vec<(usize, String)> {
+/// Displayed texts in a source of the console, with their lines. Texts of errors that are thrown are for developers.
+fn literals(file: &File) -> BTreeSet<(usize, String)> {
     // Comments keep their line breaks, so that lines keep their numbers.
     let code = COMMENT.replace_all(&file.text, |found: &regex::Captures<'_>| "\n".repeat(found[0].matches('\n').count()));
     let found = LITERALS.iter().flat_map(|pattern| pattern.captures_iter(&code)).filter_map(|found| found.get(1));
-    found.map(|text| (code[..text.start()].matches('\n').count() + 1, text.as_str().trim().to_owned())).collect()
+    let has_words = |text: &str| VALUE.replace_all(text, "").contains(char::is_alphabetic);
+    let displayed = found.filter(|text| !code[..text.start() - 1].ends_with("Error(") && has_words(text.as_str()));
+    displayed.map(|text| (code[..text.start()].matches('\n').count() + 1, text.as_str().trim().to_owned())).collect()
 }
 
 #[cfg(test)]
@@ -170,7 +178,17 @@ mod tests {
     fn displayed_texts_are_found_with_their_lines() {
         let text = "/* <p>a\nbc</p> */\n<p>Hello you</p>\n<p>{t(\"x\")}</p><input aria-label=\"Name\" type=\"text\" />";
         let file = File { path: "a.tsx".into(), text: text.into() };
-        assert_eq!(literals(&file), [(3, "Hello you".to_owned()), (4, "Name".to_owned())]);
+        let found = |text: &str| {
+            let file = File { path: "a.tsx".into(), text: text.into() };
+            literals(&file).into_iter().collect::<Vec<_>>()
+        };
+        assert_eq!(literals(&file).into_iter().collect::<Vec<_>>(), [(3, "Hello you".to_owned()), (4, "Name".to_owned())]);
+        assert_eq!(found("<p>{x ? 'Not now' : t('x')}</p>"), [(1, "Not now".to_owned())]);
+        assert_eq!(found("<p>{`Since ${day}`}</p>"), [(1, "Since ${day}".to_owned())]);
+        assert_eq!(found("<b>{\"word\"}</b>\n<i title={'a b'} />"), [(1, "word".to_owned()), (2, "a b".to_owned())]);
+        let none =
+            "import { A } from 'B';\nthrow new Error(\"Text for developers\");\n<p className=\"a b\" key={\"Enter\"} />";
+        assert_eq!(found(none), []);
     }
 
     #[test]
