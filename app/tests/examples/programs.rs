@@ -48,7 +48,10 @@ fn served(name: &str, line: &str) -> Option<i32> {
 #[test]
 fn domain_only_prints_a_whole_flow() {
     let (_, stderr) = output("domain_only");
-    assert!(stderr.contains("tokens: access-1, access-2\n") && stderr.contains("revoked: refresh-2, access-2\n"), "{stderr}");
+    assert!(
+        stderr.contains("tokens: access-1, access-2\n") && stderr.contains("revoked: refresh-2, access-2\n"),
+        "{stderr}"
+    );
 }
 
 #[test]

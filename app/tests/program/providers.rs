@@ -73,8 +73,7 @@ fn the_other_profiles_are_loaded_if_the_operator_permits_it() {
         let checked = run(&mut grantry(&["check", "--json", "--config", &site.config_path()]), "");
         let report: Value = serde_json::from_str(&checked.stdout).unwrap();
         let findings = report["findings"].as_array().unwrap().clone();
-        let findings: Vec<_> =
-            findings.into_iter().filter(|finding| finding["subject"] == "provider profiles").collect();
+        let findings: Vec<_> = findings.into_iter().filter(|finding| finding["subject"] == "provider profiles").collect();
         (checked.code, findings)
     };
 

@@ -90,8 +90,15 @@ impl Profiles {
         let custom = ProfileId::new(CUSTOM)
             .map_err(|error| InvalidProfile { name: CUSTOM.to_owned(), problem: error.to_string() })?;
         let (hasher, cache) = (RandomState::new(), RwLock::default());
-        let mut profiles =
-            Self { custom, known: BTreeMap::new(), skipped: Vec::new(), policy, options: ProfileOptions::default(), hasher, cache };
+        let mut profiles = Self {
+            custom,
+            known: BTreeMap::new(),
+            skipped: Vec::new(),
+            policy,
+            options: ProfileOptions::default(),
+            hasher,
+            cache,
+        };
         for (name, text) in BUILT_IN {
             profiles.add(name, text)?;
         }
