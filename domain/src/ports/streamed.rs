@@ -53,3 +53,18 @@ pub struct StreamedResponse {
     /// Body.
     pub body: StreamedBody,
 }
+
+#[cfg(test)]
+mod tests {
+    use futures_util::StreamExt as _;
+    use futures_util::stream;
+
+    use super::*;
+
+    #[test]
+    fn a_body_cannot_be_printed() {
+        let parts = stream::iter([Ok(Bytes::from_static(b"canary"))]).boxed();
+        let shown = format!("{:?}", StreamedBody { length: Some(6), parts });
+        assert!(shown.contains("length: Some(6)") && !shown.contains("canary"), "{shown}");
+    }
+}

@@ -86,6 +86,21 @@ mod tests {
         authenticator.authenticate(&headers, Some(peer.parse().unwrap())).await.unwrap()
     }
 
+    struct Roles;
+
+    impl RoleSink for Roles {
+        fn record(&self, _: &UserId, _: &[&str]) {}
+    }
+
+    #[test]
+    fn the_headers_of_the_proxy_are_credentials() {
+        let [user, roles] = ["x-forwarded-user", "x-roles"].map(HeaderName::from_static);
+        let without_roles = ProxyHeaderAuthenticator::new(user.clone(), Vec::<Network>::new());
+        assert_eq!(without_roles.credential_fields(), std::slice::from_ref(&user));
+        let authenticator = without_roles.with_roles(roles.clone(), Arc::new(Roles));
+        assert_eq!(authenticator.credential_fields(), [user, roles]);
+    }
+
     #[tokio::test]
     async fn r57_the_user_header_counts_only_once_and_only_from_the_proxy() {
         let alice = Principal::User { user: UserId::new("u_alice").unwrap(), session: None };

@@ -16,8 +16,12 @@ use crate::tidy::repository::has_extension;
 use crate::workspace;
 
 /// Programs of this repository that another check executes whole, so that no test does.
-const EXECUTED_BY_CHECKS: [(&str, &str); 3] =
-    [("xtask/src/reference", "generated"), ("xtask/src/codegen", "generated"), ("tests/load/src/", "speed")];
+const EXECUTED_BY_CHECKS: [(&str, &str); 4] = [
+    ("xtask/src/reference", "generated"),
+    ("xtask/src/codegen", "generated"),
+    ("xtask/src/bench/measurements.rs", "speed"),
+    ("tests/load/src/", "speed"),
+];
 
 /// Which lines of a source were executed.
 type Executed = BTreeMap<usize, bool>;
@@ -40,6 +44,11 @@ pub(crate) fn run(context: &Context) -> Result<Outcome> {
         }
         check.is_none()
     });
+    for (path, lines) in &mut sources {
+        let end = start_of_tests(context.files.text(path)?);
+        lines.retain(|line| *line < end);
+    }
+    sources.retain(|_, lines| !lines.is_empty());
     if !others.is_empty() {
         sheet.note(format!("{} changed sources in other languages are not measured", others.len()));
     }
@@ -70,12 +79,23 @@ fn executed_by(path: &str) -> Option<&'static str> {
     EXECUTED_BY_CHECKS.iter().find(|(beginning, _)| path.starts_with(beginning)).map(|(_, check)| *check)
 }
 
-/// Whether a path is the source of a crate or a package, and not that of its tests.
+/// The line of the unit tests of a source, which are its last module; the line after the last one if there are none.
+fn start_of_tests(text: &str) -> usize {
+    let lines: Vec<_> = text.lines().collect();
+    let is_start = |pair: &[&str]| pair[0] == "#[cfg(test)]" && pair[1].starts_with("mod ") && pair[1].ends_with('{');
+    lines.windows(2).position(is_start).unwrap_or(lines.len()) + 1
+}
+
+/// Whether a path is the source of a crate or a package, and not that of its tests or of a fuzz target.
 fn is_source(path: &str) -> bool {
     let extension = Path::new(path).extension().and_then(|extension| extension.to_str());
     let is_code = extension.is_some_and(|extension| ["rs", "ts", "tsx", "py"].contains(&extension));
     let is_test = |name: &str| name == "tests.rs" || name.ends_with("_tests.rs") || name.contains(".test.");
-    is_code && path.split('/').any(|part| part == "src") && !path.rsplit('/').next().is_some_and(is_test)
+    let mut folders = path.split('/').skip_while(|part| *part != "src");
+    is_code
+        && folders.next().is_some()
+        && folders.all(|part| part != "tests" && !is_test(part))
+        && !path.starts_with("tests/fuzz/")
 }
 
 /// Runs all tests and returns the report in the format of lcov, or an error if a test fails.
@@ -177,5 +197,15 @@ mod tests {
         {
             assert!(!is_source(other), "{other}");
         }
+        for other in ["a/src/tests/contract.rs", "tests/fuzz/src/provider/mod.rs"] {
+            assert!(!is_source(other), "{other}");
+        }
+    }
+
+    #[test]
+    fn unit_tests_are_the_last_module_of_a_source() {
+        assert_eq!(start_of_tests("a\n#[cfg(test)]\nuse b;\n\n#[cfg(test)]\nmod tests {\n}\n"), 5);
+        assert_eq!(start_of_tests("a\nb\n"), 3);
+        assert_eq!(start_of_tests("#[cfg(test)]\nmod tests;\n"), 3);
     }
 }
