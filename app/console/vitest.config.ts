@@ -53,6 +53,7 @@ export default defineConfig({
         env: { TANSTACK_QUERY: "4" },
       }),
       project("web", "web"),
+      nodeProject("documents", "documents"),
     ],
   },
 });
