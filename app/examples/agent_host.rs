@@ -8,6 +8,7 @@ use std::error::Error;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use grantry::domain::connector::{AuthMode, ConnectorId, ConnectorKey, ConnectorName, ProfileId};
@@ -15,6 +16,7 @@ use grantry::domain::ports::{ApiQuery, ApiResponse, AuditKind, EventSink, Record
 use grantry::domain::secret::Secret;
 use grantry::domain::usecase::{ConnectorDraft, ExecuteError, Execution, TokenError};
 use grantry::prelude::*;
+use grantry::signals::StopSignals;
 use grantry_testkit::provider::{Client, MockProvider};
 use tokio::sync::{broadcast, mpsc};
 
@@ -156,7 +158,7 @@ pub(crate) async fn build(
 }
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn Error>> {
+pub(crate) async fn main() -> Result<(), Box<dyn Error>> {
     drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
     let provider = MockProvider::builder().start().await?;
     let folder = tempfile::tempdir()?;
@@ -166,14 +168,22 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let pages = agents.app.router().into_make_service_with_connect_info::<SocketAddr>();
     tokio::spawn(axum::serve(listener, pages).into_future());
     // Among them the delivery of audit events, which resumes tasks.
-    let _jobs = Jobs::spawn(&agents.app, Periods::default());
+    let jobs = Jobs::spawn(&agents.app, Periods::default());
+    let stop = StopSignals::listen()?;
 
     tokio::spawn(async move {
         while let Some((user, link)) = inbox.recv().await {
             eprintln!("To {user}: open {link}, log in as ada with ada-pw, and at the provider as alice with alice-pw.");
         }
     });
-    let response = agents.read(&UserId::new(USER)?, &key, "/me").await?;
-    eprintln!("The API responded to the agent: {}", String::from_utf8_lossy(&response.body));
+    let user = UserId::new(USER)?;
+    tokio::select! {
+        response = agents.read(&user, &key, "/me") => {
+            eprintln!("The API responded to the agent: {}", String::from_utf8_lossy(&response?.body));
+        }
+        () = stop.requested() => eprintln!("stopped while the task waits for the consent"),
+    }
+    jobs.stop(Duration::from_secs(5)).await;
+    agents.app.close().await;
     Ok(())
 }

@@ -139,7 +139,7 @@ pub(crate) async fn whole_flow(clock: TestClock, store: Arc<dyn Store>) -> Resul
 }
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), Box<dyn Error>> {
+pub(crate) async fn main() -> Result<(), Box<dyn Error>> {
     let clock = TestClock::default();
     let store = Arc::new(MemoryStore::new(Arc::new(clock.clone())));
     let Report { before, outcome, tokens, after, revoked, events } = whole_flow(clock, store).await?;

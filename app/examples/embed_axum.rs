@@ -18,6 +18,7 @@ use grantry::domain::encoding::hex;
 use grantry::domain::ports::SecureRandom as _;
 use grantry::prelude::*;
 use grantry::runtime::SystemRandom;
+use grantry::signals::StopSignals;
 
 /// The users. A real host reads them from its database, like the roles.
 const USERS: [&str; 3] = ["u_ada", "u_ben", "u_eva"];
@@ -99,15 +100,15 @@ pub(crate) async fn build(folder: &Path, origin: &str, egress: EgressPolicy) -> 
 }
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn Error>> {
+pub(crate) async fn main() -> Result<(), Box<dyn Error>> {
     drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
     let any_public_host = EgressPolicy::new(&["*"], &[])?;
     let folder = Path::new("target/embed_axum");
     std::fs::create_dir_all(folder)?;
     let (app, router) = build(folder, "http://127.0.0.1:8090", any_public_host).await?;
     let listener = listen((Ipv4Addr::LOCALHOST, 8090).into()).await?;
-    let stop = async { drop(tokio::signal::ctrl_c().await) };
+    let stop = StopSignals::listen()?;
     eprintln!("serving http://127.0.0.1:8090");
-    Server::new(app, listener).with_router(router).run(Periods::default(), stop).await;
+    Server::new(app, listener).with_router(router).run(Periods::default(), stop.requested()).await;
     Ok(())
 }

@@ -43,7 +43,6 @@ pub mod profile_folder;
 #[cfg(feature = "cli")]
 mod progress;
 pub mod serve;
-#[cfg(feature = "cli")]
 pub mod signals;
 pub mod store;
 mod telemetry;

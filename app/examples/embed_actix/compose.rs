@@ -123,7 +123,7 @@ pub(crate) async fn compose(folder: &Path, origin: &str, egress: EgressPolicy) -
     if !key.exists() {
         grantry::key_file::write_new(&key)?;
     }
-    let keyring = Keyring::load(&KeySource::File(key), &[], folder)?;
+    let keyring = Keyring::load(&KeySource::File("primary.key".into()), &[], folder)?;
     let vault = Arc::new(AesGcmVault::new(keyring, store.deployment_id(), random.clone()));
     // Records that are sealed with an unknown key would be found one by one, at their next use.
     vault.check_usage(&store.key_usage().await?)?;

@@ -13,6 +13,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use actix_web::{App, HttpServer, web};
+use grantry::signals::StopSignals;
 use grantry_domain::usecase::Connections;
 use grantry_provider_oauth2::EgressPolicy;
 
@@ -40,7 +41,7 @@ fn note<T, E: Display>(failed: &mut Vec<&'static str>, job: &'static str, outcom
 }
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn Error>> {
+pub(crate) async fn main() -> Result<(), Box<dyn Error>> {
     drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
     let any_public_host = EgressPolicy::new(&["*"], &[])?;
     let folder = Path::new("target/embed_actix");
@@ -61,7 +62,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     let shared = host.clone();
     let server = HttpServer::new(move || App::new().app_data(shared.clone()).configure(routes));
-    let server = server.bind("127.0.0.1:8092")?;
+    let server = server.bind("127.0.0.1:8092")?.shutdown_signal(StopSignals::listen()?.requested());
     eprintln!("serving http://127.0.0.1:8092");
     server.run().await?;
     jobs.abort();

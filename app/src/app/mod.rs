@@ -80,6 +80,25 @@ struct RouterParts {
 impl App {
     /// A builder with the parts that have no default: the URL under which users reach the application, the store, the keys or
     /// the vault that seal records, and the users.
+    ///
+    /// ```no_run
+    /// use std::error::Error;
+    /// use std::time::Duration;
+    ///
+    /// use grantry::prelude::*;
+    ///
+    /// async fn serve(store: AppStore, keyring: Keyring, identity: Identity) -> Result<(), Box<dyn Error>> {
+    ///     let url = PublicBaseUrl::new("https://app.example.com/oauth")?;
+    ///     let app = App::builder(url, store, keyring, identity).build().await?;
+    ///     let _pages: axum::Router = axum::Router::new().nest_service("/oauth", app.router());
+    ///     let jobs = Jobs::spawn(&app, Periods::default());
+    ///     // Serve the router, then stop in order.
+    ///     app.begin_shutdown();
+    ///     jobs.stop(Duration::from_secs(10)).await;
+    ///     app.close().await;
+    ///     Ok(())
+    /// }
+    /// ```
     pub fn builder(
         public_base_url: PublicBaseUrl,
         store: impl Into<AppStore>,

@@ -1,8 +1,7 @@
 //! The host of agents: a task pauses until the user has consented.
 
 #[path = "../../examples/agent_host.rs"]
-#[expect(dead_code, reason = "the `main` of the example")]
-mod example;
+pub(crate) mod example;
 
 use std::time::Duration;
 

@@ -1,8 +1,7 @@
 //! The domain with the memory store and doubles.
 
 #[path = "../../examples/domain_only.rs"]
-#[expect(dead_code, reason = "the `main` of the example")]
-mod example;
+pub(crate) mod example;
 
 use std::sync::Arc;
 

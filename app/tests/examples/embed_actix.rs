@@ -1,8 +1,7 @@
 //! The host on actix-web, which calls the use cases directly.
 
 #[path = "../../examples/embed_actix/main.rs"]
-#[expect(dead_code, reason = "the `main` of the example")]
-mod example;
+pub(crate) mod example;
 
 use actix_web::dev::ServiceResponse;
 use actix_web::http::{StatusCode, header};

@@ -1,8 +1,7 @@
 //! The host with a log-in and spaces, as its users reach it.
 
 #[path = "../../examples/embed_axum.rs"]
-#[expect(dead_code, reason = "the `main` of the example")]
-mod example;
+pub(crate) mod example;
 
 use std::path::Path;
 use std::time::Duration;

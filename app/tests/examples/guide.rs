@@ -15,6 +15,7 @@ fn each_quotation_of_the_guide_is_in_an_example() {
         "embed_axum.rs",
         "domain_only.rs",
         "agent_host.rs",
+        "custom_store.rs",
         "embed_actix/main.rs",
         "embed_actix/compose.rs",
         "embed_actix/routes.rs",
