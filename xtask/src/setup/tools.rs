@@ -30,9 +30,10 @@ impl Tool {
     /// Ok if the tool is installed, otherwise the reason and how to install it.
     pub(crate) fn require(&self, sh: &Shell) -> std::result::Result<(), String> {
         let package = self.package;
-        let call = match package.strip_prefix("cargo-") {
-            Some(subcommand) => cmd!(sh, "cargo {subcommand} --version"),
-            None => cmd!(sh, "{package} --version"),
+        let call = if let Some(subcommand) = package.strip_prefix("cargo-") {
+            cmd!(sh, "cargo {subcommand} --version")
+        } else {
+            cmd!(sh, "{package} --version")
         };
         match call.quiet().ignore_stdout().ignore_stderr().run() {
             Ok(()) => Ok(()),
