@@ -16,6 +16,7 @@ mod report;
 mod row;
 mod rows;
 mod sealed_code;
+mod tsx;
 mod versions;
 
 use std::path::Path;

@@ -64,7 +64,7 @@ pub struct AuthorizationPage {
 /// use grantry_domain::connector::Incarnation;
 /// use grantry_domain::ports::{AuthorizationQueries, StoreError};
 ///
-/// /// Whether anyone is connected to a connector.
+/// /// Whether a user is connected to a connector.
 /// async fn is_used(queries: &dyn AuthorizationQueries, connector: Incarnation) -> Result<bool, StoreError> {
 ///     Ok(queries.count_connected_users(connector).await? > 0)
 /// }

@@ -287,17 +287,26 @@ const MISTAKES: &[Mistake] = &[
     mistake("texts", "the text \"Planted text\" is not in the catalogue", |at| {
         at.write("app/console/web/src/ui/planted.tsx", "export const planted = <p>Planted text</p>;\n");
     }),
-    mistake("texts", "the text \"Planted words\" is not in the catalogue", |at| {
-        at.write(
-            "app/console/web/src/ui/planted.tsx",
-            "export const planted = <p title={x ? \"Planted words\" : \"\"} />;\n",
-        );
+    mistake("texts", "the text \"Text\" is not in the catalogue", |at| at.tsx("<p>{\"Text\"}</p>")),
+    mistake("texts", "the text \"C d\" is not in the catalogue", |at| at.tsx("<p>{cond ? 'A b' : 'C d'}</p>")),
+    mistake("texts", "the text \"Hello ${}\" is not in the catalogue", |at| at.tsx("<p>{`Hello ${name}`}</p>")),
+    mistake("texts", "the text \"Planted\" is not in the catalogue", |at| at.tsx("<i aria-label=\"Planted\" />")),
+    mistake("texts", "the text \"Planted ${}\" is not in the catalogue", |at| at.tsx("<i title={`Planted ${name}`} />")),
+    mistake("texts", "the text \"Planted\" is not in the catalogue", |at| {
+        at.tsx("<input placeholder={x ?? \"Planted\"} />");
     }),
-    mistake("texts", "the text \"Planted ${n} words\" is not in the catalogue", |at| {
-        at.write("app/console/web/src/ui/planted.tsx", "export const planted = <p>{`Planted ${n} words`}</p>;\n");
+    mistake("texts", "the text \"Planted\" is not in the catalogue", |at| at.tsx("<img alt='Planted' />")),
+    mistake("texts", "the text \"Planted\" is not in the catalogue", |at| at.tsx("<Field label={\"Planted\"} />")),
+    mistake("texts", "the text \"Planted text\" is not in the catalogue", |at| at.tsx("toast(\"error\", \"Planted text\")")),
+    mistake("texts", "`common.cancel` has 60 letters", |at| {
+        at.json(GERMAN, |texts| texts["common"]["cancel"] = "x".repeat(60).into());
     }),
-    mistake("texts", "the text \"planted\" is not in the catalogue", |at| {
-        at.write("app/console/web/src/ui/planted.tsx", "export const planted = <p>{\"planted\"}</p>;\n");
+    mistake("texts", "`sign_out` has 60 letters", |at| {
+        let page = "adapters-http/axum/src/pages/texts/de.rs";
+        at.edit_line(page, "    sign_out: ", &format!("    sign_out: \"{}\",", "x".repeat(60)));
+    }),
+    mistake("texts", "`status.connected` has 60 letters", |at| {
+        at.json(ENGLISH, |texts| texts["status"]["connected"] = "x".repeat(60).into());
     }),
     mistake("texts", "does not have the values of the English text", |at| {
         at.json(GERMAN, |texts| texts["common"]["since"] = "Seit".into());
@@ -444,6 +453,10 @@ impl Scratch {
         let before = self.context.files.find(path).map(str::to_owned);
         self.before.entry(path.to_owned()).or_insert(before);
         self.put(path, Some(text));
+    }
+
+    fn tsx(&mut self, expression: &str) {
+        self.write("app/console/web/src/ui/planted.tsx", &format!("export const planted = {expression};\n"));
     }
 
     fn remove(&mut self, path: &str) {

@@ -1,5 +1,8 @@
-//! Every text is present in each language with the same values, English is in sentence case, and the console shows no text that
-//! is outside the catalogue.
+//! Every text is present in each language with the same values, English is in sentence case, buttons and badges are short, and
+//! the console shows no text that is outside the catalogue.
+//!
+//! Whether a text fits at 360 px depends on its font, so the browser tests measure it (`app/console/e2e/specs`). The limits here
+//! are a number of letters.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
@@ -10,11 +13,13 @@ use serde_json::Value;
 use crate::Result;
 use crate::release::context::Context;
 use crate::release::row::{Outcome, Sheet};
+use crate::release::tsx;
 use crate::tidy::repository::{File, Repository};
 
 const CATALOGUES: &str = "app/console/web/src/i18n/";
 const PAGES: &str = "adapters-http/axum/src/pages/texts/";
 const CONSOLE: &str = "app/console/web/src/";
+const GENERATED: &str = "app/console/web/src/generated/";
 
 /// Words that have a capital letter at every position.
 static NAMES: LazyLock<Regex> =
@@ -25,37 +30,125 @@ static PAGE_TEXT: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r#"(?s)(\w+): "((?:[^"\\]|\\.)*)""#).expect("a valid pattern"));
 /// A string that goes on in the next line.
 static CONTINUATION: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\\\n\s*").expect("a valid pattern"));
-/// Text between an opening and a closing tag; attributes that are displayed or read aloud; a string that is the whole content of a
-/// tag; and a string that begins like a sentence and has two words.
-static LITERALS: LazyLock<Vec<Regex>> = LazyLock::new(|| {
-    let patterns = [
-        r">([^<>{}=;()]*\p{L}{2}[^<>{}=;()]*)</",
-        r#"\b(?:aria-label|title|placeholder|alt|label)=\{?["'`]([^"'`]*\p{L}[^"'`]*)["'`]"#,
-        r#">\s*\{\s*["'`]([^"'`]*\p{L}{2}[^"'`]*)["'`]\s*\}"#,
-        r#"["'`](\p{Lu}\p{Ll}[^"'`\n]* [^"'`\n]*\p{L}[^"'`\n]*)["'`]"#,
-    ];
-    patterns.iter().map(|pattern| Regex::new(pattern).expect("a valid pattern")).collect()
-});
-/// A value that a template fills in, possibly cut off at a quotation mark.
-static VALUE: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\$\{[^}]*\}?").expect("a valid pattern"));
-static COMMENT: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"(?s)/\*.*?\*/").expect("a valid pattern"));
+/// A text of the catalogue.
+static KEY: LazyLock<Regex> = LazyLock::new(|| Regex::new(r#"\bt\(\s*""#).expect("a valid pattern"));
+/// An attribute whose value is a text of the catalogue.
+static TRANSLATED: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\s([\w-]+)=\{t\(").expect("a valid pattern"));
+
+/// Attributes that are displayed or read aloud. To these are added the ones that have a text of the catalogue anywhere.
+const DISPLAYED: [&str; 10] = [
+    "alt",
+    "aria-description",
+    "aria-label",
+    "aria-placeholder",
+    "aria-roledescription",
+    "aria-valuetext",
+    "children",
+    "label",
+    "placeholder",
+    "title",
+];
+/// The content of these elements, and the values of these attributes, are texts of buttons.
+const BUTTONS: [&str; 5] = ["Button", "button", "MenuItem", "@submit", "@cancel"];
+/// The buttons of the server's pages.
+const PAGE_BUTTONS: [&str; 12] = [
+    "add_account",
+    "close_tab",
+    "connect",
+    "continue_to",
+    "disconnect",
+    "reconnect",
+    "replace_account",
+    "show_connectors",
+    "sign_in",
+    "sign_out",
+    "try_again",
+    "use_account",
+];
+/// The section of the catalogue whose texts are badges.
+const BADGES: &str = "status.";
+/// Most letters of a button without its values. The limit is just above the longest text when it was set (39, in German); it is
+/// not derived from a width.
+const BUTTON_LENGTH: usize = 40;
+/// Most letters of a badge, set in the same way (25, in German).
+const BADGE_LENGTH: usize = 26;
 
 /// The texts of one language, by their keys.
 type Texts = BTreeMap<String, String>;
 
 pub(crate) fn run(context: &Context) -> Result<Outcome> {
     let mut sheet = Sheet::default();
-    let console = console(&context.files)?;
+    let (console, pages) = (console(&context.files)?, pages(&context.files));
     compare(&console, |language| format!("{CATALOGUES}{language}.json"), &mut sheet);
-    compare(&pages(&context.files), |language| format!("{PAGES}{language}.rs"), &mut sheet);
-    for file in context.files.files.iter().filter(|file| file.path.starts_with(CONSOLE) && file.is_a("tsx")) {
-        for (line, text) in literals(file) {
+    compare(&pages, |language| format!("{PAGES}{language}.rs"), &mut sheet);
+    let buttons = sources(&context.files, &mut sheet);
+    lengths(&console, &buttons, |language| format!("{CATALOGUES}{language}.json"), &mut sheet);
+    let buttons = PAGE_BUTTONS.map(str::to_owned).into();
+    lengths(&pages, &buttons, |language| format!("{PAGES}{language}.rs"), &mut sheet);
+    sheet.note("that nothing is cut off at 360 px is checked by the browser tests (`cargo xtask test --only browser`)");
+    Ok(sheet.outcome())
+}
+
+/// Texts in the sources of the console that are not in the catalogue are red. Returns the keys of the buttons.
+fn sources(repository: &Repository, sheet: &mut Sheet) -> BTreeSet<String> {
+    let is_source = |file: &&File| {
+        file.path.starts_with(CONSOLE) && !file.path.starts_with(GENERATED) && (file.is_a("tsx") || file.is_a("ts"))
+    };
+    let files: Vec<_> = repository.files.iter().filter(is_source).collect();
+    let translated = files.iter().flat_map(|file| TRANSLATED.captures_iter(&file.text)).map(|found| found[1].to_owned());
+    let attributes: BTreeSet<_> = DISPLAYED.map(str::to_owned).into_iter().chain(translated).collect();
+    let mut buttons = BTreeSet::new();
+    for file in files {
+        let found = tsx::scan(&file.text, &attributes);
+        // A scanner that loses its place would find nothing.
+        if found.keys.len() != KEY.find_iter(&file.text).count() {
+            sheet.red("the source could not be read completely", &file.path, "adapt xtask/src/release/tsx.rs");
+        }
+        for (line, text) in found.texts {
             let mend = format!("add a message to {CATALOGUES}*.json and use `t(…)`");
             sheet.red(format!("the text \"{text}\" is not in the catalogue"), format!("{}:{line}", file.path), mend);
         }
+        let is_button = |owner: &str| {
+            BUTTONS.iter().any(|button| owner == *button || (button.starts_with('@') && owner.ends_with(button)))
+        };
+        buttons.extend(found.keys.into_iter().filter(|(owner, _)| is_button(owner)).map(|(_, key)| key));
     }
-    sheet.note("length limits at 360 px are checked by the browser tests (`cargo xtask test --only browser`)");
-    Ok(sheet.outcome())
+    buttons
+}
+
+/// Buttons and badges are short in every language.
+fn lengths(
+    languages: &BTreeMap<String, Texts>,
+    buttons: &BTreeSet<String>,
+    place: impl Fn(&str) -> String,
+    sheet: &mut Sheet,
+) {
+    for (language, texts) in languages {
+        for (key, text) in texts {
+            let limit = if buttons.contains(base(key)) {
+                BUTTON_LENGTH
+            } else if key.starts_with(BADGES) {
+                BADGE_LENGTH
+            } else {
+                continue;
+            };
+            let length = PLACEHOLDER.replace_all(text, "").chars().count();
+            if length > limit {
+                let what = format!("`{}` has {length} letters; a button or a badge has at most {limit}", base(key));
+                sheet.red(what, place(language), "write a shorter text");
+            }
+        }
+        let known: BTreeSet<_> = texts.keys().map(|key| base(key)).collect();
+        for button in buttons.iter().filter(|button| !known.contains(button.as_str())) {
+            sheet.red(format!("the button `{button}` has no text"), place(language), "add it, or correct the key");
+        }
+    }
+}
+
+/// The key without the form for a number, and without the number of a name that occurs in several places.
+fn base(key: &str) -> &str {
+    let key = key.split('#').next().unwrap_or(key);
+    key.strip_suffix(".one").or_else(|| key.strip_suffix(".other")).unwrap_or(key)
 }
 
 /// The catalogues of the console by language.
@@ -154,16 +247,6 @@ fn capitals(text: &str) -> Vec<&str> {
     words.filter(|word| word.starts_with(char::is_uppercase) && !NAMES.is_match(word)).collect()
 }
 
-/// Displayed texts in a source of the console, with their lines. Texts of errors that are thrown are for developers.
-fn literals(file: &File) -> BTreeSet<(usize, String)> {
-    // Comments keep their line breaks, so that lines keep their numbers.
-    let code = COMMENT.replace_all(&file.text, |found: &regex::Captures<'_>| "\n".repeat(found[0].matches('\n').count()));
-    let found = LITERALS.iter().flat_map(|pattern| pattern.captures_iter(&code)).filter_map(|found| found.get(1));
-    let has_words = |text: &str| VALUE.replace_all(text, "").contains(char::is_alphabetic);
-    let displayed = found.filter(|text| !code[..text.start() - 1].ends_with("Error(") && has_words(text.as_str()));
-    displayed.map(|text| (code[..text.start()].matches('\n').count() + 1, text.as_str().trim().to_owned())).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -174,21 +257,45 @@ mod tests {
         assert_eq!(capitals("Sign In to Providers"), ["In", "Providers"]);
     }
 
+    fn whats(sheet: Sheet) -> Vec<String> {
+        let Outcome::Red { findings, .. } = sheet.outcome() else { panic!("not red") };
+        findings.into_iter().map(|finding| format!("{} {}", finding.place, finding.what)).collect()
+    }
+
     #[test]
-    fn displayed_texts_are_found_with_their_lines() {
-        let text = "/* <p>a\nbc</p> */\n<p>Hello you</p>\n<p>{t(\"x\")}</p><input aria-label=\"Name\" type=\"text\" />";
-        let file = File { path: "a.tsx".into(), text: text.into() };
-        let found = |text: &str| {
-            let file = File { path: "a.tsx".into(), text: text.into() };
-            literals(&file).into_iter().collect::<Vec<_>>()
-        };
-        assert_eq!(literals(&file).into_iter().collect::<Vec<_>>(), [(3, "Hello you".to_owned()), (4, "Name".to_owned())]);
-        assert_eq!(found("<p>{x ? 'Not now' : t('x')}</p>"), [(1, "Not now".to_owned())]);
-        assert_eq!(found("<p>{`Since ${day}`}</p>"), [(1, "Since ${day}".to_owned())]);
-        assert_eq!(found("<b>{\"word\"}</b>\n<i title={'a b'} />"), [(1, "word".to_owned()), (2, "a b".to_owned())]);
-        let none =
-            "import { A } from 'B';\nthrow new Error(\"Text for developers\");\n<p className=\"a b\" key={\"Enter\"} />";
-        assert_eq!(found(none), []);
+    fn attributes_with_texts_of_the_catalogue_anywhere_are_displayed() {
+        let files = [
+            ("app/console/web/src/a.tsx", "<A hint={t(\"a.b\")} submit={t(\"a.c\")} />"),
+            ("app/console/web/src/b.tsx", "\n<A hint=\"Hint\" name=\"Name\"><Button>{t(\"a.d\")}</Button></A>"),
+            ("app/console/web/test/c.tsx", "<p>Test</p>"),
+        ];
+        let mut sheet = Sheet::default();
+        let buttons = sources(&Repository::of(&files), &mut sheet);
+        assert!(buttons.iter().eq(["a.c", "a.d"]));
+        assert_eq!(whats(sheet), ["app/console/web/src/b.tsx:2 the text \"Hint\" is not in the catalogue"]);
+    }
+
+    #[test]
+    fn a_source_that_is_not_read_completely_is_found() {
+        let mut sheet = Sheet::default();
+        sources(&Repository::of(&[("app/console/web/src/a.tsx", "x = \"t(\"; <p title=\"t(\"no\")>")]), &mut sheet);
+        assert_eq!(whats(sheet), ["app/console/web/src/a.tsx the source could not be read completely"]);
+    }
+
+    #[test]
+    fn buttons_and_badges_are_short() {
+        let long = "Eine sehr lange Beschriftung eines Knopfes {name}";
+        let texts: Texts = ["a.b.one", "a.c", "status.x"].map(|key| (key.to_owned(), long.to_owned())).into();
+        let mut sheet = Sheet::default();
+        let buttons = ["a.b", "a.gone"].map(str::to_owned).into();
+        lengths(&BTreeMap::from([("de".to_owned(), texts)]), &buttons, str::to_owned, &mut sheet);
+        let limit = "has 43 letters; a button or a badge has at most";
+        let expected = [
+            format!("de `a.b` {limit} 40"),
+            format!("de `status.x` {limit} 26"),
+            "de the button `a.gone` has no text".to_owned(),
+        ];
+        assert_eq!(whats(sheet), expected);
     }
 
     #[test]
