@@ -353,6 +353,58 @@ async fn r50_the_order_of_the_provider_is_kept_and_missing_tokens_are_skipped() 
     assert_eq!(app.revoked().len(), 3);
 }
 
+/// Otherwise the refresh token would stay valid.
+#[tokio::test(start_paused = true)]
+async fn r49_where_only_access_tokens_are_revoked_an_expired_one_is_refreshed_first() {
+    let app = TestApp::new().await;
+    app.provider.set_revocation_order(vec![TokenKind::Access]);
+    app.connect("alice").await;
+    app.clock.advance(HOUR);
+    disconnect(&app, "alice").await;
+    quiet().await;
+    assert_eq!(app.revoked(), ["access-2"]);
+    assert_eq!(app.outcomes(AuditKind::RevocationCompleted).await, ["revoked"]);
+    assert_eq!(app.outcomes(AuditKind::RefreshRetried).await, Vec::<String>::new(), "nothing was in doubt");
+
+    // A valid access token, and one without a refresh token, are revoked as they are.
+    app.connect("bob").await;
+    disconnect(&app, "bob").await;
+    app.provider.respond_to_exchange(Ok(tokens_for("only-access", None, HOUR)));
+    app.connect("bob").await;
+    app.clock.advance(HOUR);
+    disconnect(&app, "bob").await;
+    quiet().await;
+    assert_eq!(app.revoked().last().map(String::as_str), Some("only-access"));
+    assert_eq!(app.provider.count(Operation::Refresh), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn r49_a_refresh_before_a_revocation_that_is_refused_or_lost_does_not_end_the_job_early() {
+    let expired = async |error: ProviderErrorKind| {
+        let app = TestApp::new().await;
+        app.provider.set_revocation_order(vec![TokenKind::Access]);
+        let id = app.connect("alice").await;
+        app.clock.advance(HOUR);
+        app.provider.respond_to_refresh(Err(error));
+        disconnect(&app, "alice").await;
+        quiet().await;
+        (app, id)
+    };
+    // The grant has ended at the provider already.
+    let (app, id) = expired(ProviderErrorKind::InvalidGrant).await;
+    assert_eq!((app.revoked(), due(&app, id).await), (vec!["access-1".to_owned()], None));
+    // The refresh token may have been rotated: the next attempt waits for the quarantine, and leaves an audit event.
+    let (app, id) = expired(ProviderErrorKind::NoResponse).await;
+    let (_, wait, attempts) = due(&app, id).await.unwrap();
+    assert_eq!((attempts, app.revoked()), (1, Vec::<String>::new()));
+    assert!(wait >= Duration::from_secs(30), "{wait:?}");
+    assert_eq!(app.outcomes(AuditKind::RefreshRetried).await, Vec::<String>::new());
+    app.clock.advance(wait);
+    app.node.revoke_due().await.unwrap();
+    assert_eq!((app.revoked(), due(&app, id).await), (vec!["access-2".to_owned()], None));
+    assert_eq!(app.outcomes(AuditKind::RefreshRetried).await, ["to_revoke"]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn r50_an_edit_revokes_with_the_client_secret_of_the_epoch_of_the_grant_which_is_destroyed_afterwards() {
     let app = TestApp::new().await;

@@ -194,7 +194,7 @@ impl RevocationWorker {
         if self.is_over(job, now) && self.ports.settled.now().await?.is_some_and(|now| self.is_over(job, now)) {
             return Ok(Begun::Done(self.store(job, RevocationUpdate::Completed(RevocationOutcome::Abandoned), now).await?));
         }
-        let Some(origin) = job.origin() else { return Ok(Begun::Running(place)) };
+        let Some(origin) = job.origin(self.refreshes_first(job, now)) else { return Ok(Begun::Running(place)) };
         let pause = match place.occupy(origin, &job.owner, self.ports.clock.monotonic()) {
             Ok(place) => return Ok(Begun::Running(place)),
             // It is left out until there is a place, unless it is past its end.
@@ -325,14 +325,28 @@ impl RevocationWorker {
             Err(NoCredentials::Missing) => return Ok(RevocationUpdate::Completed(RevocationOutcome::Abandoned)),
             Err(NoCredentials::Undecryptable) => return Ok(self.retry(job, None, job.in_doubt, now)),
         };
-        if !job.in_doubt {
+        if !self.refreshes_first(job, now) {
             return Ok(self.revoke(job, secrets, &client, false, now).await);
         }
         Ok(match self.refresh_once(job, secrets, &client, now).await? {
             Refreshed::Received(tokens) => self.revoke(job, &tokens, &client, false, now).await,
-            Refreshed::Refused => self.revoke(job, secrets, &client, true, now).await,
+            Refreshed::Refused => self.revoke(job, secrets, &client, job.in_doubt, now).await,
             Refreshed::Unknown { retry_after } => self.retry(job, retry_after, true, now),
         })
+    }
+
+    /// Whether the job needs newer tokens than it has: where the provider may have rotated them, and where it ends a grant by the
+    /// access token only, which has expired. The refresh token would stay valid otherwise.
+    fn refreshes_first(&self, job: &Job, now: Timestamp) -> bool {
+        let lacks_a_valid_token = |secrets: &GrantSecrets| {
+            let order = self.ports.provider.revocation_order(&secrets.provider);
+            secrets.expires_at.is_some_and(|end| end <= now)
+                && secrets.provider.endpoints.revocation.is_some()
+                && order.contains(&TokenKind::Access)
+                && !order.contains(&TokenKind::Refresh)
+        };
+        let has_refresh_token = |secrets: &&GrantSecrets| secrets.refresh_token.is_some();
+        job.in_doubt || job.secrets.as_ref().filter(has_refresh_token).is_some_and(lacks_a_valid_token)
     }
 
     /// Sends the revocation requests and returns how the job goes on.
@@ -353,9 +367,9 @@ impl RevocationWorker {
         }
     }
 
-    /// Refreshes once before revoking, when it is unknown whether the provider has rotated the refresh token: a provider
-    /// with a grace period issues the live token, a strict one ends the whole token family. The audit event is written before
-    /// the request, which a provider can report as reuse. The tokens received replace the job's at once, so that a crash
+    /// Refreshes once before revoking. When it is unknown whether the provider has rotated the refresh token, one with a grace
+    /// period issues the live token, and a strict one ends the whole token family; the audit event is written before the
+    /// request then, which a provider can report as reuse. The tokens received replace the job's at once, so that a crash
     /// before the revocation does not lose them.
     async fn refresh_once(
         &self,
@@ -365,8 +379,11 @@ impl RevocationWorker {
         now: Timestamp,
     ) -> Result<Refreshed, StoreError> {
         let Some(refresh_token) = &secrets.refresh_token else { return Ok(Refreshed::Refused) };
-        let event = job.event(AuditKind::RefreshRetried, now).outcome(AuditOutcome::ToRevoke);
-        self.ports.outbox.record(vec![event]).await?;
+        // An earlier attempt of this job may have sent the token as well.
+        if job.in_doubt || job.attempts > 0 {
+            let event = job.event(AuditKind::RefreshRetried, now).outcome(AuditOutcome::ToRevoke);
+            self.ports.outbox.record(vec![event]).await?;
+        }
         let call = self.ports.provider.refresh(&secrets.provider, client, refresh_token, &secrets.granted_scopes);
         let endpoint = &secrets.provider.endpoints.token;
         let response = self.call(endpoint, call).await;
@@ -511,9 +528,9 @@ impl RevocationRound {
 
 impl Job {
     /// The origin that receives its first request. `None` if no request is possible.
-    fn origin(&self) -> Option<&str> {
+    fn origin(&self, refreshes_first: bool) -> Option<&str> {
         let endpoints = &self.secrets.as_ref()?.provider.endpoints;
-        let revocation = endpoints.revocation.as_ref().filter(|_| !self.in_doubt);
+        let revocation = endpoints.revocation.as_ref().filter(|_| !refreshes_first);
         Some(url_parts::origin(revocation.unwrap_or(&endpoints.token)))
     }
 
