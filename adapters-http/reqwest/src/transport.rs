@@ -224,6 +224,10 @@ impl HttpTransport for ReqwestTransport {
         let exchange = stream::Exchange::new(permits, self.limits.stream_idle);
         let response = exchange.head(sending, request.body, request.share).await?;
         self.check(&url, &response)?;
+        // 101 without a request to switch protocols: what follows is no response (RFC 9110 §15.2.2).
+        if response.status().is_informational() {
+            return Err(TransportError::Cut);
+        }
         Ok(exchange.response(response))
     }
 }

@@ -47,13 +47,16 @@ const OF_THIS_SERVER_BY_PREFIX: [&str; 12] = [
 ];
 
 /// Fields of a response that act on the origin of this server, on its proxy, or on the log-in of a browser.
-const ON_THIS_ORIGIN: [&str; 28] = [
+const ON_THIS_ORIGIN: [&str; 35] = [
+    "accept-ch",
+    "activate-storage-access",
     "age",
     "alt-svc",
     "cache-control",
     "clear-site-data",
     "content-security-policy",
     "content-security-policy-report-only",
+    "critical-ch",
     "edge-control",
     "expect-ct",
     "expires",
@@ -66,10 +69,14 @@ const ON_THIS_ORIGIN: [&str; 28] = [
     "report-to",
     "reporting-endpoints",
     "service-worker-allowed",
+    "set-login",
     "sourcemap",
     "speculation-rules",
     "strict-transport-security",
     "surrogate-control",
+    "timing-allow-origin",
+    "use-as-dictionary",
+    "variants",
     "www-authenticate",
     "x-frame-options",
     "x-lighttpd-send-file",
@@ -78,8 +85,18 @@ const ON_THIS_ORIGIN: [&str; 28] = [
     "x-sendfile",
 ];
 /// The same, by the beginning of their names.
-const ON_THIS_ORIGIN_BY_PREFIX: [&str; 7] =
-    ["access-control-", "cross-origin-", "document-policy", "proxy-", "set-cookie", "x-accel-", "x-grantry-"];
+const ON_THIS_ORIGIN_BY_PREFIX: [&str; 10] = [
+    "access-control-",
+    "attribution-reporting-",
+    "cross-origin-",
+    "document-policy",
+    "proxy-",
+    "sec-",
+    "secure-session-",
+    "set-cookie",
+    "x-accel-",
+    "x-grantry-",
+];
 /// The end of fields by which a content delivery network stores a response in spite of `no-store` (RFC 9213), such as
 /// `CDN-Cache-Control`: the response of one user would be served to others.
 const CDN_CACHE: &str = "cdn-cache-control";
