@@ -4,6 +4,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use grantry_domain::ports::Clock as _;
+use grantry_runtime::SystemClock;
 use thiserror::Error;
 
 use crate::config::Config;
@@ -45,6 +47,12 @@ pub(crate) fn read(config: &Config) -> Result<Vec<(String, String)>, UnreadableP
     }
     profiles.sort();
     Ok(profiles)
+}
+
+/// The present day in UTC, with which the sunset of profiles is compared.
+pub(crate) fn today() -> String {
+    let now = jiff::Timestamp::from_millisecond(SystemClock.now().as_millis()).unwrap_or_default();
+    now.to_zoned(jiff::tz::TimeZone::UTC).date().to_string()
 }
 
 /// The exchange file of a profile.

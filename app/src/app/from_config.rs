@@ -38,6 +38,7 @@ impl App {
                 deny: settings.providers.deny.clone(),
                 additional: profile_folder::read(config)?,
                 skip_invalid: settings.providers.skip_invalid,
+                today: Some(profile_folder::today()),
             })
             .rate_limits((&settings.oauth.rate_limits).into())
             .agents(settings.identity.agents.iter().map(agent_key).collect())

@@ -167,7 +167,8 @@ fn profiles(config: &Config) -> Vec<Finding> {
         Err(error) => return vec![finding(SUBJECT, Status::Failed, error.to_string())],
     };
     let found = additional.len();
-    let options = ProfileOptions { additional, skip_invalid: true, ..ProfileOptions::default() };
+    let today = Some(profile_folder::today());
+    let options = ProfileOptions { additional, skip_invalid: true, today, ..ProfileOptions::default() };
     let profiles = match Profiles::new(config.egress.clone(), options) {
         Ok(profiles) => profiles,
         Err(error) => return vec![finding(SUBJECT, Status::Failed, error.to_string())],

@@ -307,7 +307,7 @@ impl Run {
     fn proof_of_client(&mut self, provider: &ProviderSnapshot, context: &str) {
         let Some(sent) = self.transport.last() else { return };
         let is_public = self.revocation_authentication.unwrap_or(provider.authentication) == ClientAuthentication::None;
-        if !is_public && sent.authorization.is_none() && sent.parameter("client_secret").is_none() {
+        if !is_public && sent.authorization.is_none() && !sent.body.contains(CLIENT_SECRET) {
             self.problems.push(format!("{context}: the client is not authenticated"));
         }
     }
@@ -316,7 +316,7 @@ impl Run {
         let Some(sent) = self.transport.last() else {
             return self.problems.push(format!("{context}: no request was sent"));
         };
-        let Sent { method, url, headers, body, .. } = &sent;
+        let Sent { method, url, body, .. } = &sent;
         if let Some(expected) = &expected.method {
             self.compare(&format!("{context}, method"), expected, method);
         }
@@ -327,8 +327,7 @@ impl Run {
             self.compare(&format!("{context}, body"), expected, body);
         }
         for (name, value) in &expected.headers {
-            let found = headers.get(name).and_then(|value| value.to_str().ok());
-            self.compare(&format!("{context}, {name}"), &Some(value.as_str()), &found);
+            self.compare(&format!("{context}, {name}"), &Some(value.as_str()), &sent.header(name));
         }
         for (name, value) in &expected.parameters {
             self.compare(&format!("{context}, {name}"), &Some(value), &sent.parameter(name).as_ref());

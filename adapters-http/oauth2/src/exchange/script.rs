@@ -23,6 +23,14 @@ pub(super) struct Sent {
 }
 
 impl Sent {
+    /// A header field, `authorization` included.
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
+        if name.eq_ignore_ascii_case("authorization") {
+            return self.authorization.as_deref();
+        }
+        self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+
     /// A parameter of the form, or a member of the JSON object.
     pub(super) fn parameter(&self, name: &str) -> Option<String> {
         if let Ok(object) = serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(&self.body) {

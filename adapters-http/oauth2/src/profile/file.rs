@@ -15,10 +15,11 @@ use thiserror::Error;
 
 use super::config::{Config, REFRESH_ERRORS};
 use super::grant_values::{ApiTemplate, GrantValue, GrantValueKind, GrantValueSource};
+use super::place::{Violation, at};
 use super::reserved::{is_parameter_name, is_reserved};
 use super::resource;
-use super::rules::{ScopeRules, UserinfoMethod, Wire};
-use super::template::{self, Variable};
+use super::rules::{ScopeRules, UserinfoMethod, Wire, is_all_of_resource, is_protocol_scope};
+use super::template::{self, Variable, VariableKind};
 use super::{ParsedConnector, checked_client_id, checked_scopes, checked_url, probe_at, problem, required_scopes};
 use crate::egress::EgressPolicy;
 
@@ -28,6 +29,8 @@ const REPEATED: [&str; 3] = ["authorizationUrl", "tokenUrl", "useBasicAuth"];
 /// Header fields that the program sets.
 const SENSITIVE: [HeaderName; 8] =
     [ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, HOST, TRANSFER_ENCODING, USER_AGENT];
+
+const HTTPS: &str = "https://";
 
 /// A parsed and checked profile.
 #[derive(Debug, Clone)]
@@ -141,10 +144,11 @@ impl Profile {
     pub(crate) fn read(name: &str, text: &str) -> Result<Self, InvalidProfile> {
         let invalid = |problem: String| InvalidProfile { name: name.to_owned(), problem };
         let file: ProfileFile = toml::from_str(text).map_err(|error| invalid(error.to_string()))?;
-        file.check().map_err(|problem| invalid(problem.to_owned()))?;
-        let id = ProfileId::new(file.id.as_str()).map_err(|error| invalid(error.to_string()))?;
+        let broken = |violation: Violation| invalid(violation.describe(text));
+        file.check().map_err(broken)?;
+        let id = ProfileId::new(file.id.as_str()).map_err(|error| broken(at(["id"], error.to_string())))?;
         let authentication = ClientAuthentication::parse(&file.client.authentication)
-            .ok_or_else(|| invalid("client.authentication is not basic, post or none".to_owned()))?;
+            .ok_or_else(|| broken(at(["client", "authentication"], "must be basic, post or none")))?;
         let callback = if file.endpoints.all().all(|url| template::stays_within_vendor_domain(url, &file.variables)) {
             CallbackPath::Profiles
         } else {
@@ -206,7 +210,7 @@ impl Profile {
             title: self.file.title.clone(),
             kind: BindingKind::Pinned,
             issuer: self.file.issuer.as_deref().map(fill).transpose()?,
-            endpoint_source: EndpointSource::Operator,
+            endpoint_source: if self.hosts_are_approved(&values) { EndpointSource::Operator } else { EndpointSource::User },
             endpoints: Some(Endpoints {
                 authorization,
                 token,
@@ -232,12 +236,23 @@ impl Profile {
             missing: client_id.is_empty().then(|| "secrets.clientId".to_owned()),
         };
         let refresh_endpoint = optional(&endpoints.refresh)?;
-        let userinfo = endpoints.userinfo.as_ref().filter(|_| wire.identity.method == UserinfoMethod::Get);
-        let probe = api.probe.as_ref().or(userinfo).and_then(|template| fill(template).ok());
+        let probe = self.file.probe().and_then(|template| fill(template).ok());
         let probe = probe.and_then(|url| probe_at(policy, &url, &wire.headers));
         let mut wire = wire.clone();
         wire.refresh.errors.extend(config.refresh_errors()?);
         Ok(ParsedConnector { settings, wire, refresh_endpoint, api: api_of_grant, probe })
+    }
+
+    /// Whether the profile decides which hosts receive something. An editor can enter any host for a variable without suffixes.
+    fn hosts_are_approved(&self, values: &BTreeMap<&str, String>) -> bool {
+        let ProfileFile { endpoints, api, variables, .. } = &self.file;
+        let is_default =
+            |name: &str| variables.get(name).is_none_or(|variable| variable.default.as_ref() == values.get(name));
+        let templates = endpoints.all().chain([api.base_url.as_str()]).chain(api.destinations.iter().map(String::as_str));
+        let is_approved = |template: &str| {
+            template::stays_within_vendor_domain(template, variables) || template::names_of_host(template).all(is_default)
+        };
+        templates.into_iter().all(is_approved)
     }
 
     /// The values of the variables: from the connector, else the default of the profile.
@@ -265,6 +280,8 @@ impl Profile {
                 let scopes = ScopeRules::split(&rules.separator, text)
                     .flat_map(|part| ScopeRules::split(&rules.response_separator, part));
                 let chosen = checked_scopes("config.scope", scopes)?;
+                let has_all = chosen.iter().any(|scope| is_all_of_resource(scope));
+                let always = always.filter(|scope| !has_all || is_protocol_scope(scope));
                 Ok(Scopes::new(chosen.into_iter().chain(always)))
             }
         }
@@ -293,102 +310,198 @@ fn is_path_safe(client_id: &str) -> bool {
 
 impl ProfileFile {
     /// The rules that the types do not express.
-    fn check(&self) -> Result<(), &'static str> {
-        let is_date = |text: &str| {
-            let parts: Vec<&str> = text.split('-').collect();
-            parts.iter().map(|part| part.len()).eq([4, 2, 2])
-                && text.bytes().all(|byte| byte == b'-' || byte.is_ascii_digit())
-        };
+    fn check(&self) -> Result<(), Violation> {
+        self.check_description()?;
+        self.check_variables()?;
+        self.check_templates()?;
+        self.check_wire()?;
+        self.check_scopes()?;
+        self.check_api()
+    }
+
+    fn check_description(&self) -> Result<(), Violation> {
+        const DATE: &str = "must be a date such as 2026-01-31";
+        const PAGE: &str = "must be an https:// URL of the vendor";
         if !is_date(&self.verified_on) {
-            return Err("verified_on must be a date such as 2026-01-31");
+            return Err(at(["verified_on"], DATE));
         }
         if self.sunset.as_deref().is_some_and(|date| !is_date(date)) {
-            return Err("sunset must be a date such as 2026-01-31");
+            return Err(at(["sunset"], DATE));
         }
-        let pages = [Some(&self.source), Some(&self.setup.console_url), self.setup.scopes_url.as_ref()];
-        if pages.into_iter().flatten().any(|page| !page.starts_with("https://")) {
-            return Err("source, setup.console_url and setup.scopes_url must be https:// URLs of the vendor");
+        if !self.source.starts_with(HTTPS) {
+            return Err(at(["source"], PAGE));
+        }
+        if !self.setup.console_url.starts_with(HTTPS) {
+            return Err(at(["setup", "console_url"], PAGE));
+        }
+        if self.setup.scopes_url.as_deref().is_some_and(|page| !page.starts_with(HTTPS)) {
+            return Err(at(["setup", "scopes_url"], PAGE));
         }
         if !self.setup.steps.iter().any(|step| step.contains("{redirect_uri}")) {
-            return Err("a step of setup.steps must contain {redirect_uri}");
-        }
-        if self.wire.refresh.tokens.is_none() {
-            return Err("wire.refresh.tokens must be none, kept, rolling or single-use");
-        }
-        let Wire { authorize, token, refresh, revocation, identity, .. } = &self.wire;
-        let extra = [&authorize.parameters, &token.parameters, &refresh.parameters, &revocation.parameters];
-        if extra.into_iter().flat_map(BTreeMap::keys).any(|name| is_reserved(name) || !is_parameter_name(name)) {
-            return Err("parameters of wire contains a reserved or invalid name");
-        }
-        let renamed = [refresh.token_parameter.as_ref(), Some(&revocation.token_parameter)];
-        if renamed.into_iter().flatten().any(|name| is_reserved(name) || !is_parameter_name(name)) {
-            return Err("a token_parameter of wire is a reserved or invalid name");
-        }
-        let renamed = [&revocation.client_id_parameter, &revocation.client_secret_parameter];
-        if renamed.into_iter().flatten().any(|name| is_reserved(name) || !is_parameter_name(name)) {
-            return Err("a client parameter of wire.revocation is a reserved or invalid name");
-        }
-        if (identity.method == UserinfoMethod::Post) != identity.body.is_some() {
-            return Err("wire.identity.body is required for the method POST, and only for it");
-        }
-        let is_field = |(name, value): (&String, &String)| {
-            HeaderName::try_from(name).is_ok_and(|name| !SENSITIVE.contains(&name)) && HeaderValue::try_from(value).is_ok()
-        };
-        if !self.wire.headers.iter().all(is_field) {
-            return Err("wire.headers contains a field that is invalid or set by the program");
-        }
-        self.check_api()?;
-        let scope = &self.wire.scopes.parameter;
-        if !is_parameter_name(scope) || (scope != "scope" && is_reserved(scope)) {
-            return Err("wire.scopes.parameter is a reserved or invalid name");
-        }
-        let ScopeRules { separator, response_separator, default, always, implies, .. } = &self.wire.scopes;
-        if separator.is_empty() || response_separator.is_empty() {
-            return Err("a separator of wire.scopes is empty");
-        }
-        let is_scope = |scope: &String| checked_scopes("wire.scopes", std::iter::once(scope.as_str())).is_ok();
-        if !default.iter().chain(always).chain(implies.keys()).chain(implies.values().flatten()).all(is_scope) {
-            return Err("wire.scopes contains a scope with invalid characters");
-        }
-        let renamed = self.wire.authorize.client_id_parameter.as_deref();
-        if renamed.is_some_and(|name| is_reserved(name) || !is_parameter_name(name)) {
-            return Err("wire.authorize.client_id_parameter is a reserved or invalid name");
-        }
-        let is_setting = |name: &str| {
-            let others = ["scope", "client_id", "authType", required_scopes::SETTING, resource::SETTING, REFRESH_ERRORS];
-            REPEATED.contains(&name) || others.contains(&name)
-        };
-        if self.variables.keys().any(|name| is_setting(name)) {
-            return Err("a variable must not have the name of another setting");
-        }
-        if self.variables.values().any(|variable| variable.default.as_ref().is_some_and(|value| !variable.allows(value))) {
-            return Err("the default of a variable is not one of its values");
-        }
-        if self.endpoints.all().any(|url| !url.starts_with("https://")) {
-            return Err("endpoints must start with https://");
+            return Err(at(["setup", "steps"], "must contain {redirect_uri} in one step"));
         }
         Ok(())
     }
-}
 
-impl ProfileFile {
+    fn check_variables(&self) -> Result<(), Violation> {
+        let others = ["scope", "client_id", "authType", required_scopes::SETTING, resource::SETTING, REFRESH_ERRORS];
+        for (name, variable) in &self.variables {
+            let wrong = |field: &str, problem: &str| Err(at(["variables", name, field], problem));
+            if REPEATED.contains(&name.as_str()) || others.contains(&name.as_str()) {
+                return Err(at(["variables", name], "must not have the name of another setting"));
+            }
+            let is_host = variable.kind == VariableKind::Host;
+            if !variable.suffixes.is_empty() && !is_host {
+                return wrong("suffixes", "are for variables of the kind host");
+            }
+            if !variable.suffixes.iter().all(|suffix| template::is_domain_suffix(suffix)) {
+                return wrong("suffixes", "must be domains with a leading dot, such as \".example.com\"");
+            }
+            let is_choice = variable.kind == VariableKind::OneOf;
+            if variable.values.is_empty() == is_choice {
+                return wrong("values", "are required for variables of the kind one-of, and only for them");
+            }
+            if variable.default.as_ref().is_some_and(|value| !variable.allows(value)) {
+                return wrong("default", "is not a value that the variable allows");
+            }
+        }
+        Ok(())
+    }
+
+    /// Every URL is https and names only variables of the profile.
+    fn check_templates(&self) -> Result<(), Violation> {
+        for (field, template) in self.endpoints.named() {
+            self.check_template(["endpoints", field], template)?;
+        }
+        if let Some(issuer) = &self.issuer {
+            self.check_template(["issuer"], issuer)?;
+        }
+        for destination in &self.api.destinations {
+            self.check_template(["api", "destinations"], destination)?;
+        }
+        if let Some(probe) = &self.api.probe {
+            self.check_template(["api", "probe"], probe)?;
+            if !self.is_of_api(probe) {
+                return Err(at(["api", "probe"], "must be at the host of api.base_url or of one of api.destinations"));
+            }
+        }
+        let is_known = |name: &str| self.is_filled_in(name) || self.grant_values.contains_key(name);
+        template::problem(&self.api.base_url, is_known).map_or(Ok(()), |problem| Err(at(["api", "base_url"], problem)))
+    }
+
+    /// The call with which users try a connection: a GET that succeeds with every valid token, at a host of the API.
+    pub(crate) fn probe(&self) -> Option<&str> {
+        let is_get = self.wire.identity.method == UserinfoMethod::Get;
+        let userinfo = self.endpoints.userinfo.as_deref().filter(|_| is_get);
+        self.api.probe.as_deref().or(userinfo).filter(|url| self.is_of_api(url))
+    }
+
+    fn is_of_api(&self, url: &str) -> bool {
+        let mut hosts = self.api.destinations.iter().chain([&self.api.base_url]).map(|url| template::authority(url));
+        hosts.any(|host| host == template::authority(url))
+    }
+
+    fn check_template<const N: usize>(&self, path: [&str; N], template: &str) -> Result<(), Violation> {
+        if !template.starts_with(HTTPS) {
+            return Err(at(path, "must start with https://"));
+        }
+        let problem = template::problem(template, |name| self.is_filled_in(name));
+        problem.map_or(Ok(()), |problem| Err(at(path, problem)))
+    }
+
+    /// Whether a connector has a value for a name in a template.
+    fn is_filled_in(&self, name: &str) -> bool {
+        name == "client_id" || self.variables.contains_key(name)
+    }
+
+    fn check_wire(&self) -> Result<(), Violation> {
+        const RESERVED: &str = "is a name that the program sets, or no name of a parameter";
+        let is_wrong = |name: &str| is_reserved(name) || !is_parameter_name(name);
+        let Wire { authorize, token, refresh, revocation, identity, .. } = &self.wire;
+        if refresh.tokens.is_none() {
+            return Err(at(["wire", "refresh", "tokens"], "must be none, kept, rolling or single-use"));
+        }
+        let parameters = [
+            ("authorize", &authorize.parameters),
+            ("token", &token.parameters),
+            ("refresh", &refresh.parameters),
+            ("revocation", &revocation.parameters),
+        ];
+        for (section, parameters) in parameters {
+            if let Some(name) = parameters.keys().find(|name| is_wrong(name)) {
+                return Err(at(["wire", section, "parameters", name], RESERVED));
+            }
+        }
+        let renamed = [
+            ("refresh", "token_parameter", refresh.token_parameter.as_deref()),
+            ("revocation", "token_parameter", Some(revocation.token_parameter.as_str())),
+            ("revocation", "client_id_parameter", revocation.client_id_parameter.as_deref()),
+            ("revocation", "client_secret_parameter", revocation.client_secret_parameter.as_deref()),
+            ("authorize", "client_id_parameter", authorize.client_id_parameter.as_deref()),
+        ];
+        for (section, field, name) in renamed {
+            if name.is_some_and(is_wrong) {
+                return Err(at(["wire", section, field], RESERVED));
+            }
+        }
+        if (identity.method == UserinfoMethod::Post) != identity.body.is_some() {
+            return Err(at(["wire", "identity", "body"], "is required for the method POST, and only for it"));
+        }
+        for (name, value) in &self.wire.headers {
+            let is_free = HeaderName::try_from(name).is_ok_and(|name| !SENSITIVE.contains(&name));
+            if !is_free || HeaderValue::try_from(value).is_err() {
+                return Err(at(["wire", "headers", name], "is no header field, or one that the program sets"));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_scopes(&self) -> Result<(), Violation> {
+        let ScopeRules { parameter, separator, response_separator, default, always, implies, .. } = &self.wire.scopes;
+        if !is_parameter_name(parameter) || (parameter != "scope" && is_reserved(parameter)) {
+            return Err(at(["wire", "scopes", "parameter"], "is a name that the program sets, or no name of a parameter"));
+        }
+        for (field, text) in [("separator", separator), ("response_separator", response_separator)] {
+            if text.is_empty() {
+                return Err(at(["wire", "scopes", field], "must not be empty"));
+            }
+        }
+        let is_scope = |scope: &String| checked_scopes("wire.scopes", std::iter::once(scope.as_str())).is_ok();
+        let implied = || implies.keys().chain(implies.values().flatten());
+        for (field, all) in [
+            ("default", default.iter().all(is_scope)),
+            ("always", always.iter().all(is_scope)),
+            ("implies", implied().all(is_scope)),
+        ] {
+            if !all {
+                return Err(at(["wire", "scopes", field], "contains a scope with invalid characters"));
+            }
+        }
+        Ok(())
+    }
+
     /// The API: below a URL of the vendor, with values of the grant that stay within the vendor's domains.
-    fn check_api(&self) -> Result<(), &'static str> {
-        if let Some(problem) = self.grant_values.values().find_map(GrantValue::problem) {
-            return Err(problem);
+    fn check_api(&self) -> Result<(), Violation> {
+        let of_base = |problem: &str| Err(at(["api", "base_url"], problem));
+        for (name, value) in &self.grant_values {
+            if let Some(problem) = value.problem() {
+                return Err(at(["grant_values", name, "suffixes"], problem));
+            }
+            if self.variables.contains_key(name) {
+                return Err(at(["grant_values", name], "must not have the name of a variable"));
+            }
         }
         if self.api.base_url.contains(['?', '#']) {
-            return Err("api.base_url must not contain a query");
-        }
-        if self.grant_values.keys().any(|name| self.variables.contains_key(name)) {
-            return Err("a grant value has the name of a variable");
+            return of_base("must not contain a query");
         }
         let of_userinfo = self.grant_values.values().filter(|value| value.from == GrantValueSource::Userinfo).count();
         if of_userinfo != 0 && (of_userinfo != self.grant_values.len() || self.endpoints.userinfo.is_none()) {
-            return Err("grant values of userinfo need endpoints.userinfo, and cannot be mixed with others");
+            let problem = "of userinfo need endpoints.userinfo, and cannot be mixed with others";
+            return Err(at(["grant_values"], problem));
         }
         if self.client.client_credentials && !self.grant_values.is_empty() {
-            return Err("client.client_credentials is not possible with grant values: no grant brings them");
+            let problem = "is not possible with grant values: no grant brings them";
+            return Err(at(["client", "client_credentials"], problem));
         }
         let names = |kind| self.grant_values.iter().filter(move |(_, value)| value.kind == kind).map(|(name, _)| name);
         let starts_with = |name: &String| {
@@ -400,27 +513,61 @@ impl ProfileFile {
             return if is_only && starts_with(name) {
                 Ok(())
             } else {
-                Err("a grant value of the kind url must start api.base_url")
+                of_base("must start with the grant value of the kind url")
             };
         }
-        let authority = self.api.base_url.strip_prefix("https://").ok_or("api.base_url must start with https://")?;
+        let Some(authority) = self.api.base_url.strip_prefix(HTTPS) else {
+            return of_base("must start with https://");
+        };
         let host = authority.split('/').next().unwrap_or_default();
         let is_whole_host = |name: &String| host == format!("{{{name}}}");
         let in_host = |name: &String| host.contains(&format!("{{{name}}}"));
         if names(GrantValueKind::Host).any(|name| !is_whole_host(name)) {
-            return Err("a grant value of the kind host must be the host of api.base_url");
+            return of_base("must have the grant value of the kind host as its host");
         }
         let is_below_domain = host.rsplit_once('}').is_none_or(|(_, suffix)| template::is_domain_suffix(suffix));
         if names(GrantValueKind::Label).chain(names(GrantValueKind::Id)).any(in_host) && !is_below_domain {
-            return Err("a grant value in the host of api.base_url must be followed by the vendor's domain");
+            return of_base("must have the vendor's domain after a grant value in its host");
         }
         Ok(())
     }
 }
 
+/// Whether a text is a day, such as `2026-01-31`.
+fn is_date(text: &str) -> bool {
+    let is_number = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
+    let parts: Vec<&str> = text.split('-').collect();
+    let [year, month, day] = parts[..] else { return false };
+    if [year.len(), month.len(), day.len()] != [4, 2, 2] || !parts.iter().all(|part| is_number(part)) {
+        return false;
+    }
+    let number = |part: &str| part.parse::<u32>().unwrap_or_default();
+    let (year, month, day) = (number(year), number(month), number(day));
+    let is_leap_year = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let days = match month {
+        4 | 6 | 9 | 11 => 30,
+        2 if is_leap_year => 29,
+        2 => 28,
+        _ => 31,
+    };
+    (1..=12).contains(&month) && (1..=days).contains(&day)
+}
+
 impl EndpointTemplates {
     pub(crate) fn all(&self) -> impl Iterator<Item = &str> {
-        let optional = [&self.refresh, &self.revocation, &self.userinfo, &self.jwks];
-        [&self.authorization, &self.token].into_iter().chain(optional.into_iter().flatten()).map(String::as_str)
+        self.named().map(|(_, template)| template)
+    }
+
+    /// The endpoints with the names of their fields.
+    fn named(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let optional = [
+            ("refresh", &self.refresh),
+            ("revocation", &self.revocation),
+            ("userinfo", &self.userinfo),
+            ("jwks", &self.jwks),
+        ];
+        let optional = optional.into_iter().filter_map(|(name, url)| Some((name, url.as_deref()?)));
+        let required = [("authorization", &self.authorization), ("token", &self.token)];
+        required.into_iter().map(|(name, url)| (name, url.as_str())).chain(optional)
     }
 }

@@ -9,6 +9,7 @@ mod custom;
 mod file;
 pub(crate) mod grant_values;
 mod page;
+mod place;
 mod required_scopes;
 mod reserved;
 mod resource;
@@ -29,6 +30,7 @@ pub use self::file::InvalidProfile;
 use self::file::Profile;
 use self::grant_values::ApiTemplate;
 pub use self::page::ProfileSummary;
+use self::place::at;
 use self::rules::Wire;
 pub use self::rules::reported_scopes;
 use crate::egress::EgressPolicy;
@@ -53,6 +55,8 @@ pub struct ProfileOptions {
     pub additional: Vec<(String, String)>,
     /// `[providers] skip_invalid`: an invalid profile of the operator is left out, and the others are loaded.
     pub skip_invalid: bool,
+    /// The present day, such as `2026-01-31`: a profile of the operator whose service has ended is not valid. `None`: not compared.
+    pub today: Option<String>,
 }
 
 /// The profiles of this deployment.
@@ -103,7 +107,7 @@ impl Profiles {
             profiles.add(name, text)?;
         }
         for (name, text) in &options.additional {
-            match profiles.add(name, text) {
+            match profiles.add_additional(name, text, options.today.as_deref()) {
                 Err(invalid) if options.skip_invalid => profiles.skipped.push(invalid),
                 added => added?,
             }
@@ -112,8 +116,20 @@ impl Profiles {
         Ok(profiles)
     }
 
-    fn add(&mut self, name: &str, text: &str) -> Result<(), InvalidProfile> {
+    fn add_additional(&mut self, name: &str, text: &str, today: Option<&str>) -> Result<(), InvalidProfile> {
         let profile = Profile::read(name, text)?;
+        if let Some((sunset, _)) = profile.file.sunset.as_deref().zip(today).filter(|(sunset, today)| sunset < today) {
+            let problem = format!("{sunset} has passed; remove the profile, or describe the new service");
+            return Err(InvalidProfile { name: name.to_owned(), problem: at(["sunset"], problem).describe(text) });
+        }
+        self.insert(name, profile)
+    }
+
+    fn add(&mut self, name: &str, text: &str) -> Result<(), InvalidProfile> {
+        self.insert(name, Profile::read(name, text)?)
+    }
+
+    fn insert(&mut self, name: &str, profile: Profile) -> Result<(), InvalidProfile> {
         if profile.id == self.custom || self.known.contains_key(&profile.id) {
             return Err(InvalidProfile { name: name.to_owned(), problem: "has the id of another profile".to_owned() });
         }

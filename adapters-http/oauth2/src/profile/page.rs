@@ -169,7 +169,7 @@ fn behaviour(profile: &Profile) -> Vec<(&'static str, String)> {
         write!(base, ", where the provider names {} at the consent", quoted(&names)).unwrap_or_default();
     }
     rows.push(("API", base));
-    if let Some(probe) = api.probe.as_ref().or(endpoints.userinfo.as_ref()) {
+    if let Some(probe) = profile.file.probe() {
         rows.push(("a call that succeeds with every token", code(probe)));
     }
     let modes = if client.client_credentials { "per user, or shared with the client credentials grant" } else { "per user" };

@@ -78,6 +78,16 @@ const PROTOCOL_SCOPES: [&str; 9] =
 /// Stands for all permissions of a resource (Microsoft Entra). Responses name the permissions.
 const ALL_OF_RESOURCE: &str = ".default";
 
+/// Whether a scope stands for all permissions of a resource. Only scopes of the protocols are requested together with it.
+pub(crate) fn is_all_of_resource(scope: &str) -> bool {
+    scope.rsplit('/').next() == Some(ALL_OF_RESOURCE)
+}
+
+/// Whether a scope is one of the protocols.
+pub(crate) fn is_protocol_scope(scope: &str) -> bool {
+    PROTOCOL_SCOPES.contains(&scope)
+}
+
 /// The scopes that responses name when they are granted, unless a profile states another rule.
 pub fn reported_scopes(requested: &Scopes) -> Scopes {
     ScopeRules::default().reported(requested)
@@ -112,10 +122,8 @@ impl ScopeRules {
 
     /// The scopes that responses name when they are granted.
     pub(crate) fn reported(&self, scopes: &Scopes) -> Scopes {
-        let is_unreported = |scope: &str| {
-            scope.rsplit('/').next() == Some(ALL_OF_RESOURCE)
-                || self.unreported.iter().any(|name| name.eq_ignore_ascii_case(scope))
-        };
+        let is_unreported =
+            |scope: &str| is_all_of_resource(scope) || self.unreported.iter().any(|name| name.eq_ignore_ascii_case(scope));
         Scopes::new(scopes.iter().filter(|scope| !is_unreported(scope)))
     }
 

@@ -86,6 +86,31 @@ pub(crate) fn fill<'a>(template: &str, value: impl Fn(&str) -> Option<&'a str>) 
     (!rest.contains('}')).then_some(out)
 }
 
+/// What is wrong with a template, whose names must be known.
+pub(crate) fn problem(template: &str, is_known: impl Fn(&str) -> bool) -> Option<String> {
+    let mut rest = template;
+    while let Some((_, after)) = rest.split_once('{') {
+        let Some((name, tail)) = after.split_once('}') else {
+            return Some("has a brace that is not closed".to_owned());
+        };
+        if !is_known(name) {
+            return Some(format!("names {{{name}}}, which is no variable of the profile"));
+        }
+        rest = tail;
+    }
+    rest.contains('}').then(|| "has a brace that is not opened".to_owned())
+}
+
+/// The host and port of a template; of one that is not https, what comes before its path.
+pub(crate) fn authority(template: &str) -> &str {
+    template.strip_prefix("https://").unwrap_or(template).split('/').next().unwrap_or_default()
+}
+
+/// The names in the host of a template; of one that is not https, the names before its path.
+pub(crate) fn names_of_host(template: &str) -> impl Iterator<Item = &str> {
+    authority(template).split('{').skip(1).map(|rest| rest.split('}').next().unwrap_or_default())
+}
+
 /// Whether every URL of this template belongs to the vendor: the profile contains the possible hosts, or a domain that they end
 /// in. Otherwise each connector needs a separate callback (RFC 9700 §4.4).
 pub(crate) fn stays_within_vendor_domain(template: &str, variables: &BTreeMap<String, Variable>) -> bool {
@@ -93,9 +118,8 @@ pub(crate) fn stays_within_vendor_domain(template: &str, variables: &BTreeMap<St
     if authority.is_empty() {
         return false;
     }
-    let mut names = authority.split('{').skip(1).map(|rest| rest.split('}').next().unwrap_or_default());
     let is_listed = |name: &str| variables.get(name).is_some_and(|variable| variable.kind == VariableKind::OneOf);
-    if names.all(is_listed) {
+    if names_of_host(template).all(is_listed) {
         return true;
     }
     let bound_to_suffix = |name: &str| {

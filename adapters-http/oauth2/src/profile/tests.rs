@@ -1,8 +1,9 @@
 //! Connector configurations: parsed, or refused with the name of the field.
 
 use grantry_domain::connector::AuthMode;
-use grantry_domain::provider::{BindingKind, CallbackPath, ClientAuthentication};
+use grantry_domain::provider::{BindingKind, CallbackPath, ClientAuthentication, EndpointSource};
 
+use super::template::VariableKind;
 use super::*;
 use crate::fake_transport::connector_config;
 
@@ -503,6 +504,128 @@ fn profile_files_are_strict() {
         assert!(with(&changed).is_err(), "{to}");
     }
     assert!(with("not toml").is_err());
+}
+
+/// A page must not promise a call that is not sent.
+#[test]
+fn connections_of_these_profiles_cannot_be_tried() {
+    let without: Vec<_> = profiles()
+        .known
+        .iter()
+        .filter(|(_, profile)| profile.file.probe().is_none())
+        .map(|(id, _)| id.as_str().trim_start_matches('.').to_owned())
+        .collect();
+    for id in &without {
+        let page = profiles().page(&ProfileId::new(format!(".{id}")).unwrap()).unwrap();
+        assert!(!page.contains("a call that succeeds with every token"), "{id}");
+    }
+    // A POST names the account, the API is named by the grant, or no call succeeds with every scope.
+    let expected = "asana docusign dropbox hubspot linear mailchimp monday netsuite quickbooks salesforce shopify snowflake twitch zoho";
+    assert_eq!(without.join(" "), expected);
+}
+
+#[test]
+fn a_violation_names_the_line_the_field_and_the_accepted_form() {
+    let rows = [
+        ("verified_on = \"2026-01-31\"", "verified_on = \"2026-02-30\"", "`verified_on` must be a date such as"),
+        ("verified_on = ", "sunset = \"2026-99-99\"\nverified_on = ", "`sunset` must be a date such as"),
+        (
+            "{tenant}.login.example/token",
+            "{tennant}.login.example/token",
+            "`endpoints.token` names {tennant}, which is no variable",
+        ),
+        ("{tenant}.login.example/token", "{tenant.login.example/token", "`endpoints.token` has a brace that is not closed"),
+        ("{tenant}.login.example/token", "tenant}.login.example/token", "`endpoints.token` has a brace that is not opened"),
+        ("{region}.api.example", "{regoin}.api.example", "`api.base_url` names {regoin}, which is no variable"),
+        ("[wire.refresh]", "probe = \"http://api.example/me\"\n[wire.refresh]", "`api.probe` must start with https://"),
+        (
+            "[wire.refresh]",
+            "probe = \"https://other.example/me\"\n[wire.refresh]",
+            "`api.probe` must be at the host of api.base_url or of one of api.destinations",
+        ),
+        ("[wire.refresh]", "destinations = [\"https://{x}.example\"]\n[wire.refresh]", "`api.destinations` names {x}"),
+        (
+            "kind = \"label\"",
+            "kind = \"host\"\nsuffixes = [\"example.com\"]",
+            "suffixes` must be domains with a leading dot",
+        ),
+        (
+            "kind = \"label\"",
+            "kind = \"label\"\nsuffixes = [\".example.com\"]",
+            "suffixes` are for variables of the kind host",
+        ),
+        ("kind = \"label\"", "kind = \"label\"\nvalues = [\"a\"]", "values` are required for variables of the kind one-of"),
+        ("kind = \"label\"", "kind = \"one-of\"", "values` are required for variables of the kind one-of"),
+        (
+            "tokens = \"kept\"",
+            "tokens = \"kept\"\nparameters = { code = \"x\" }",
+            "`wire.refresh.parameters.code` is a name",
+        ),
+        ("tokens = \"kept\"", "tokens = \"kept\"\ntoken_parameter = \"state\"", "`wire.refresh.token_parameter` is a name"),
+        (
+            "[wire.scopes]",
+            "[wire.revocation]\nclient_id_parameter = \"a b\"\n[wire.scopes]",
+            "`wire.revocation.client_id_parameter` is",
+        ),
+        ("[wire.scopes]", "[wire]\nheaders = { Cookie = \"x\" }\n[wire.scopes]", "`wire.headers.Cookie` is no header field"),
+        ("authentication = \"basic\"", "authentication = \"mutual\"", "`client.authentication` must be basic, post or none"),
+    ];
+    for (from, to, expected) in rows {
+        let changed = TENANTS.replacen(from, to, 1);
+        let problem = with(&changed).err().unwrap_or_else(|| panic!("{to} is accepted")).problem;
+        assert!(problem.contains(expected), "{to}: {problem}");
+        // The line of the mistake; of a field that is missing, the line of the table that lacks it.
+        let line = changed[..changed.find(to).unwrap() + to.rfind('\n').map_or(0, |at| at + 1)].matches('\n').count() + 1;
+        let found: usize = problem.split(':').next().unwrap().strip_prefix("line ").unwrap().parse().unwrap();
+        assert!(line.abs_diff(found) <= 2, "{to}: line {line}, and the message is {problem}");
+    }
+}
+
+#[test]
+fn a_profile_of_the_operator_ends_with_its_service() {
+    let text = TENANTS.replacen("verified_on", "sunset = \"2026-05-31\"\nverified_on", 1);
+    let on = |today: Option<&str>, skip_invalid| {
+        let additional = vec![("test.toml".to_owned(), text.clone())];
+        let today = today.map(str::to_owned);
+        let options = ProfileOptions { additional, skip_invalid, today, ..ProfileOptions::default() };
+        Profiles::new(EgressPolicy::new(&["*"], &[]).unwrap(), options)
+    };
+    assert!(on(None, false).is_ok() && on(Some("2026-05-31"), false).is_ok());
+    let problem = on(Some("2026-06-01"), false).err().unwrap().problem;
+    assert!(problem.starts_with("line 4: `sunset` 2026-05-31 has passed"), "{problem}");
+    let skipping = on(Some("2026-06-01"), true).unwrap();
+    assert_eq!(skipping.skipped().len(), 1);
+    assert!(skipping.settings(&connector_config(".tenants", r#"{"tenant":"a"}"#)).is_err());
+}
+
+/// A host that an editor enters is not one that the operator approves.
+#[test]
+fn r19_a_host_that_an_editor_can_choose_is_not_approved() {
+    let source =
+        |profile: &str, settings: &str| profiles().settings(&connector_config(profile, settings)).unwrap().endpoint_source;
+    assert_eq!(source(".github", "{}"), EndpointSource::Operator);
+    assert_eq!(source(".gitlab", "{}"), EndpointSource::Operator, "the host of the profile");
+    assert_eq!(source(".gitlab", r#"{"host":"gitlab.com"}"#), EndpointSource::Operator);
+    assert_eq!(source(".gitlab", r#"{"host":"evil.example"}"#), EndpointSource::User);
+    let chosen: Vec<_> = profiles()
+        .known
+        .values()
+        .filter(|profile| profile.callback == CallbackPath::PerConnector)
+        .map(|profile| profile.id.as_str().to_owned())
+        .collect();
+    assert!(chosen.iter().any(|id| id == ".keycloak") && chosen.iter().any(|id| id == ".gitea"), "{chosen:?}");
+    for profile in profiles().known.values() {
+        // The callback that connectors share requires endpoints that the operator approves.
+        let mut hosts = profile.file.endpoints.all().chain([profile.file.api.base_url.as_str()]);
+        let is_open = |url: &str| {
+            template::names_of_host(url).any(|name| {
+                let variable = profile.file.variables.get(name);
+                variable.is_some_and(|variable| variable.kind == VariableKind::Host && variable.suffixes.is_empty())
+            })
+        };
+        let open = hosts.any(is_open);
+        assert!(!open || profile.callback == CallbackPath::PerConnector, "{:?}", profile.id);
+    }
 }
 
 #[test]

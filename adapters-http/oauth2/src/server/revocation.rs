@@ -150,11 +150,12 @@ fn classify(wire: &Wire, response: &HttpResponse) -> Result<RevocationResponse, 
     let error_in_200 = body.as_ref().filter(|_| wire.token.error_in_200 && status.is_success());
     let error_in_200 = error_in_200.and_then(oauth_error::error_code);
     let is_success = status.is_success() && error_in_200.is_none();
-    if is_success || wire.revocation.success_statuses.contains(&status.as_u16()) {
+    if is_success {
         return Ok(RevocationResponse::Done);
     }
+    let is_listed = wire.revocation.success_statuses.contains(&status.as_u16());
     let reports_code = [StatusCode::BAD_REQUEST, StatusCode::NOT_FOUND, StatusCode::GONE].contains(&status);
-    if reports_code || error_in_200.is_some() {
+    if is_listed || reports_code || error_in_200.is_some() {
         let codes = body.as_ref().map(oauth_error::codes).unwrap_or_default();
         let contains = |known: &str| codes.iter().any(|code| code == known);
         if contains("unsupported_token_type") {
@@ -162,7 +163,7 @@ fn classify(wire: &Wire, response: &HttpResponse) -> Result<RevocationResponse, 
         }
         // If the client is refused, the token was not looked at.
         let is_client_refused = ["invalid_client", "unauthorized_client", "access_denied"].into_iter().any(contains);
-        if !is_client_refused && codes.iter().any(|code| is_not_a_token(wire, code)) {
+        if !is_client_refused && (is_listed || codes.iter().any(|code| is_not_a_token(wire, code))) {
             return Ok(RevocationResponse::Done);
         }
     }

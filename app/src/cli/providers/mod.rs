@@ -90,6 +90,7 @@ fn profiles(args: &ProfilesArgs) -> Result<Profiles, CliError> {
         let config = Config::load(path)?;
         options.additional = profile_folder::read(&config).map_err(BuildError::from)?;
         options.skip_invalid = config.settings.providers.skip_invalid;
+        options.today = Some(profile_folder::today());
     }
     let every_host = EgressPolicy::new(&["*"], &[]).map_err(BuildError::from)?;
     let profiles = Profiles::new(every_host, options).map_err(BuildError::from)?;
