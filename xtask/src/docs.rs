@@ -45,7 +45,8 @@ pub(crate) fn run(sh: &Shell, options: &Options) -> Result {
     cmd!(sh, "mdbook build {source} --dest-dir {site}").quiet().run()?;
     // mdBook copies every file that is no chapter.
     sh.remove_path(site.join("book.toml"))?;
-    print_findings("site", &html::check(&html::read(&site)?))?;
+    let pages = html::read(&site)?;
+    print_findings("site", &[html::check(&pages), html::without_search(&pages)].concat())?;
     let index = site.join("index.html");
     println!("{}", index.display());
     if options.open { open(sh, &index) } else { Ok(()) }
@@ -107,6 +108,11 @@ fn with_urls(repository: &Repository, home: &str, path: &str, text: &str) -> Str
     for link in markdown::links(text).into_iter().rev() {
         let Ok(Some(target)) = links::target(path, &link) else { continue };
         if target.path.starts_with(CHAPTERS) {
+            // mdBook writes the chapter `README.md` to `index.html`, and changes only the extension in links to it.
+            if target.path.ends_with("/README.md") {
+                let renamed = text[link.place.clone()].replace("README.md", "index.md");
+                replaced.replace_range(link.place, &renamed);
+            }
             continue;
         }
         let is_file = repository.files.iter().any(|file| file.path == target.path);
@@ -133,6 +139,13 @@ mod tests {
         let expected = "[a](b.md#x) [b](https://git.example/r/blob/main/README.md#top) `[c](../README.md)` \
                         [d](https://git.example/r/tree/main/app/web) [e](https://example.com)";
         assert_eq!(with_urls(&repository, "https://git.example/r", "docs/a.md", text), expected);
+    }
+
+    #[test]
+    fn a_link_to_the_readme_of_a_folder_leads_to_its_index() {
+        let text = "[a](b/README.md#x) [b](c.md)";
+        let repository = Repository::of(&[("docs/a.md", text), ("docs/b/README.md", "# X"), ("docs/c.md", "")]);
+        assert_eq!(with_urls(&repository, "https://git.example/r", "docs/a.md", text), "[a](b/index.md#x) [b](c.md)");
     }
 
     #[test]

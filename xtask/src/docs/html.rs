@@ -62,6 +62,12 @@ pub(super) fn check(site: &Site) -> Vec<String> {
     findings
 }
 
+/// A finding if readers cannot search the site.
+pub(super) fn without_search(site: &Site) -> Vec<String> {
+    let has_index = site.keys().any(|path| path.starts_with("searchindex"));
+    if has_index { Vec::new() } else { vec!["the search index is missing".to_owned()] }
+}
+
 fn resolve(page: &str, path: &str) -> String {
     if path.is_empty() {
         return page.to_owned();
@@ -115,5 +121,12 @@ mod tests {
             "a/b.html: p.png does not exist",
         ];
         assert_eq!(check(&site), expected);
+    }
+
+    #[test]
+    fn a_site_has_a_search_index() {
+        let site = |path: &str| Site::from([(path.to_owned(), String::new())]);
+        assert_eq!(without_search(&site("searchindex-0a.js")), [""; 0]);
+        assert_eq!(without_search(&site("index.html")), ["the search index is missing"]);
     }
 }
