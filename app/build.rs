@@ -36,7 +36,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             gzip = shorter(&content, &with_gzip(&content)?, &output.join(format!("{number}.gz")))?;
         }
         let path = name.replace('\\', "/");
-        let content = included(file)?;
+        let content = included("CARGO_MANIFEST_DIR", &format!("/console/dist/{path}"));
         writeln!(list, "File {{ path: {path:?}, etag: {etag:?}, content: {content}, brotli: {brotli}, gzip: {gzip} }},")?;
     }
     list.push(']');
@@ -68,12 +68,13 @@ fn shorter(content: &[u8], compressed: &[u8], file: &Path) -> Result<String, Box
         return Ok("None".to_owned());
     }
     fs::write(file, compressed)?;
-    Ok(format!("Some({})", included(file)?))
+    let name = file.file_name().and_then(|name| name.to_str()).ok_or("the name of a compressed file is not UTF-8")?;
+    Ok(format!("Some({})", included("OUT_DIR", &format!("/{name}"))))
 }
 
-fn included(file: &Path) -> Result<String, &'static str> {
-    let path = file.to_str().ok_or("the path of the build is not UTF-8")?;
-    Ok(format!("include_bytes!({path:?})"))
+/// A file below a folder that a variable of cargo names. The path itself would make the program depend on where it is built.
+fn included(folder: &str, path: &str) -> String {
+    format!("include_bytes!(concat!(env!({folder:?}), {path:?}))")
 }
 
 fn with_brotli(mut content: &[u8], quality: i32) -> io::Result<Vec<u8>> {
