@@ -91,20 +91,9 @@ impl Profiles {
     /// Parses the built-in profiles and the operator's profiles. An invalid profile of the operator is an error unless the options
     /// permit to leave it out.
     pub fn new(policy: EgressPolicy, options: ProfileOptions) -> Result<Self, InvalidProfile> {
-        let custom = ProfileId::new(CUSTOM)
-            .map_err(|error| InvalidProfile { name: CUSTOM.to_owned(), problem: error.to_string() })?;
-        let (hasher, cache) = (RandomState::new(), RwLock::default());
-        let mut profiles = Self {
-            custom,
-            known: BTreeMap::new(),
-            skipped: Vec::new(),
-            policy,
-            options: ProfileOptions::default(),
-            hasher,
-            cache,
-        };
+        let mut profiles = Self::empty(policy)?;
         for (name, text) in BUILT_IN {
-            profiles.add(name, text)?;
+            profiles.insert(name, Profile::read(name, text)?)?;
         }
         for (name, text) in &options.additional {
             match profiles.add_additional(name, text, options.today.as_deref()) {
@@ -125,10 +114,6 @@ impl Profiles {
         self.insert(name, profile)
     }
 
-    fn add(&mut self, name: &str, text: &str) -> Result<(), InvalidProfile> {
-        self.insert(name, Profile::read(name, text)?)
-    }
-
     fn insert(&mut self, name: &str, profile: Profile) -> Result<(), InvalidProfile> {
         if profile.id == self.custom || self.known.contains_key(&profile.id) {
             return Err(InvalidProfile { name: name.to_owned(), problem: "has the id of another profile".to_owned() });
@@ -145,11 +130,17 @@ impl Profiles {
     /// One profile, without the built-in ones.
     pub(crate) fn of_file(policy: EgressPolicy, name: &str, text: &str) -> Result<Self, InvalidProfile> {
         let profile = Profile::read(name, text)?;
-        let custom = ProfileId::new(CUSTOM);
-        let custom = custom.map_err(|error| InvalidProfile { name: CUSTOM.to_owned(), problem: error.to_string() })?;
-        let known = BTreeMap::from([(profile.id.clone(), profile)]);
+        let mut profiles = Self::empty(policy)?;
+        profiles.known.insert(profile.id.clone(), profile);
+        Ok(profiles)
+    }
+
+    /// Without a profile.
+    fn empty(policy: EgressPolicy) -> Result<Self, InvalidProfile> {
+        let custom = ProfileId::new(CUSTOM)
+            .map_err(|error| InvalidProfile { name: CUSTOM.to_owned(), problem: error.to_string() })?;
         let (options, hasher, cache) = (ProfileOptions::default(), RandomState::new(), RwLock::default());
-        Ok(Self { custom, known, skipped: Vec::new(), policy, options, hasher, cache })
+        Ok(Self { custom, known: BTreeMap::new(), skipped: Vec::new(), policy, options, hasher, cache })
     }
 
     /// The first profile.
