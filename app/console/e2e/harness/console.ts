@@ -100,6 +100,11 @@ export class ConsolePage {
     await this.page.getByRole("region", { name: "Notifications" }).getByText(text).waitFor({ timeout });
   }
 
+  /** Waits until nothing matches: what an action removes can be on the page a moment longer than the message about it. */
+  async expectNone(locator: Locator): Promise<void> {
+    await expect.poll(() => locator.count(), { timeout: 10_000 }).toBe(0);
+  }
+
   /** Fails if a script could read a secret. */
   async expectNoSecrets(secrets: readonly RegExp[]): Promise<void> {
     const seen = await this.page.evaluate(() =>

@@ -55,7 +55,7 @@ describe("a callback", () => {
     expect(await visitCallback(page, callback)).toBe("user_mismatch");
     await here.open("bob");
     await here.row(first.name).waitFor();
-    expect(await page.getByRole("button", { name: `Disconnect ${first.name}`, exact: true }).count()).toBe(0);
+    await here.expectNone(page.getByRole("button", { name: `Disconnect ${first.name}`, exact: true }));
   });
 
   it("R03 without the cookie of the flow is rejected and consumes nothing", async () => {

@@ -142,7 +142,7 @@ describe("in a new tab", () => {
     const tab = await newTab(context, () => link.click());
     await decide(tab, "Allow");
     await here.expectStatus(first.name, "Connected");
-    expect(await page.getByRole("link", { name: "Open the sign-in page" }).count()).toBe(0);
+    await here.expectNone(page.getByRole("link", { name: "Open the sign-in page" }));
   });
 
   it("R32 finds the result within 5 s when channels are off", async () => {

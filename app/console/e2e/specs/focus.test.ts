@@ -37,7 +37,7 @@ describe("the menu of a row", () => {
     await expectFocus(visit, "Edit");
     await page.keyboard.press("Escape");
     await expectFocus(visit, button);
-    expect(await page.getByRole("menu").count()).toBe(0);
+    await here.expectNone(page.getByRole("menu"));
     await page.keyboard.press("Enter");
     await expectFocus(visit, "Details");
     await page.keyboard.press("Enter");
@@ -53,7 +53,7 @@ describe("the menu of a row", () => {
     await page.getByRole("button", { name: `More actions for ${first.name}`, exact: true }).click();
     await expectFocus(visit, "Details");
     await page.keyboard.press("Tab");
-    expect(await page.getByRole("menu").count()).toBe(0);
+    await here.expectNone(page.getByRole("menu"));
   });
 });
 

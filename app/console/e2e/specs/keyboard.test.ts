@@ -79,6 +79,6 @@ it("the console is operable by keyboard", async () => {
   await page.keyboard.press("Enter");
   await here.dialog().getByText("Redirect URI", { exact: true }).waitFor();
   await page.keyboard.press("Escape");
-  expect(await page.getByRole("dialog").count()).toBe(0);
+  await here.expectNone(page.getByRole("dialog"));
   expect(await page.locator(":focus").getAttribute("aria-label")).toBe(`More actions for ${first.name}`);
 });

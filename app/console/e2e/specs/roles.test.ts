@@ -84,7 +84,7 @@ describe("an editor", () => {
     await here.chooseMenu("Our server", "Delete");
     await here.dialog().getByRole("button", { name: "Delete connector" }).click();
     await here.expectToast("Our server was deleted");
-    expect(await here.row("Our server").count()).toBe(0);
+    await here.expectNone(here.row("Our server"));
     await here.expectNoSecrets([/SECRET-CANARY/]);
   });
 
@@ -157,9 +157,9 @@ describe("an admin", () => {
     await carol.here.expectToast("ended");
     await bob.page.reload();
     await bob.here.row(first.name).waitFor();
-    expect(
-      await bob.page.getByRole("button", { name: `Disconnect ${first.name}`, exact: true }).count(),
-    ).toBe(0);
+    await bob.here.expectNone(
+      bob.page.getByRole("button", { name: `Disconnect ${first.name}`, exact: true }),
+    );
     await bob.here.pressConnect(first.name);
     await bob.here.expectToast("An administrator removed this user");
 
