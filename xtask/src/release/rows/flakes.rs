@@ -1,5 +1,8 @@
 //! Tests in files that are new or changed since the base pass 50 times, in a random order.
 //!
+//! The tests of a program or of a language have five minutes: slow ones run fewer times, at least three, and the note has the
+//! number.
+//!
 //! The order is that of libtest (`--shuffle-seed`), which shuffles the tests of one program and runs them in one process;
 //! nextest repeats tests (`--stress-count`) but has no random order. The option is unstable, so `RUSTC_BOOTSTRAP` is set for the
 //! test programs, not for the compiler.
@@ -23,6 +26,9 @@ use crate::tidy::repository::has_extension;
 
 /// How often each test runs.
 const ROUNDS: u64 = 50;
+/// After this time no further round of a program starts, but a few rounds always run.
+const BUDGET: Duration = Duration::from_mins(5);
+const LEAST_ROUNDS: u64 = 3;
 /// How long the tests of one program may take in one round.
 const LIMIT: Duration = Duration::from_mins(20);
 
@@ -149,32 +155,48 @@ fn owner<'f>(test: &str, modules: &BTreeMap<String, &'f str>) -> Option<&'f str>
     modules.get("").copied()
 }
 
-/// Runs the tests in rounds, each with another order.
+/// Runs the tests of each program in rounds, each with another order.
 fn repeat(sh: &Shell, repeated: &[Repeated], sheet: &mut Sheet) -> Result {
     let first = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_secs();
-    let mut failures = BTreeMap::<(&str, String), (u64, u64)>::new();
-    for seed in first..first + ROUNDS {
-        for Repeated { program, tests } in repeated {
+    for Repeated { program, tests } in repeated {
+        let Program { selection, .. } = program;
+        let mut failures = BTreeMap::<String, (u64, u64)>::new();
+        let count = rounds(|number| {
+            let seed = first + number;
             let (failed, output) = round(sh, program, tests, seed)?;
             let mut is_new = false;
             for test in failed {
-                let (_, count) = failures.entry((&program.selection, test)).or_insert((seed, 0));
+                let (_, count) = failures.entry(test).or_insert((seed, 0));
                 *count += 1;
                 is_new |= *count == 1;
             }
             if is_new {
                 eprintln!("{output}");
             }
+            Ok(())
+        })?;
+        for (failed, (seed, failures)) in failures {
+            let command = format!("RUSTC_BOOTSTRAP=1 cargo test {selection} -- -Z unstable-options --shuffle-seed {seed}");
+            let mend = format!("find what depends on time, order or other tests, for example with `{command}`");
+            sheet.red(
+                format!("{failures} of {count} runs in a random order failed"),
+                format!("{failed} ({selection})"),
+                mend,
+            );
         }
+        sheet.note(format!("{} tests of `{selection}` ran {count} times, with the seeds from {first}", tests.len()));
     }
-    for ((selection, failed), (seed, count)) in failures {
-        let command = format!("RUSTC_BOOTSTRAP=1 cargo test {selection} -- -Z unstable-options --shuffle-seed {seed}");
-        let mend = format!("find what depends on time, order or other tests, for example with `{command}`");
-        sheet.red(format!("{count} of {ROUNDS} runs in a random order failed"), format!("{failed} ({selection})"), mend);
-    }
-    let tests: usize = repeated.iter().map(|repeated| repeated.tests.len()).sum();
-    sheet.note(format!("{tests} tests of {} programs ran {ROUNDS} times, with the seeds from {first}", repeated.len()));
     Ok(())
+}
+
+/// Runs rounds with their numbers until there were enough or the time is over, and returns how many there were.
+fn rounds(mut round: impl FnMut(u64) -> Result) -> Result<u64> {
+    let (started, mut count) = (Instant::now(), 0);
+    while count < ROUNDS && (count < LEAST_ROUNDS || started.elapsed() < BUDGET) {
+        round(count)?;
+        count += 1;
+    }
+    Ok(count)
 }
 
 /// Runs tests once and returns the names of those that failed, and the output.
@@ -223,6 +245,18 @@ fn failed_tests(output: &str) -> Option<Vec<String>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn fast_tests_run_in_all_rounds() {
+        let mut numbers = Vec::new();
+        let count = rounds(|number| {
+            numbers.push(number);
+            Ok(())
+        });
+        assert_eq!(count.unwrap(), 50);
+        assert_eq!(numbers, (0..50).collect::<Vec<_>>());
+        assert!(rounds(|_| Err("broken".into())).is_err());
+    }
 
     #[test]
     fn a_test_belongs_to_the_file_of_its_innermost_module() {

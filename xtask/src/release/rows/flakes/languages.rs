@@ -1,24 +1,19 @@
 //! Tests in TypeScript and Python that are new or changed, in random order.
 //!
-//! A test file is repeated whole, since a change of a helper in it can break each of its tests. A language has five minutes: its
-//! tests run up to 50 times, and the note has the number. Tests in browsers and with a server for the client of Node are not
-//! repeated: each run of them takes minutes.
+//! A test file is repeated whole, since a change of a helper in it can break each of its tests. Tests in browsers and with a
+//! server for the client of Node are not repeated: each run of them takes minutes.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::SystemTime;
 
 use serde_json::Value;
 use xshell::{Shell, cmd};
 
-use super::ROUNDS;
 use crate::release::row::Sheet;
 use crate::tidy::repository::has_extension;
 use crate::workspace::{self, CONSOLE, PYTHON};
 use crate::{Result, setup};
 
-/// After this time no further round starts, but a few rounds always run.
-const BUDGET: Duration = Duration::from_mins(5);
-const LEAST_ROUNDS: u64 = 3;
 /// Tests of the console that are not repeated.
 const BROWSER_TESTS: &str = "app/console/e2e/";
 
@@ -65,18 +60,17 @@ fn is_test(path: &str) -> bool {
     name.contains(".test.") || name.starts_with("test_") && has_extension(name, "py")
 }
 
-/// Runs rounds until there were enough or the time is over, and reports tests that failed in one of them.
+/// Runs rounds, and reports tests that failed in one of them.
 fn rounds(language: &str, files: usize, sheet: &mut Sheet, mut round: impl FnMut(u64) -> Result<Vec<String>>) -> Result {
-    let (started, first) = (Instant::now(), SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_secs());
+    let first = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_secs();
     let mut failures = BTreeMap::<String, (u64, u64)>::new();
-    let mut count = 0;
-    while count < ROUNDS && (count < LEAST_ROUNDS || started.elapsed() < BUDGET) {
-        let seed = first + count;
+    let count = super::rounds(|number| {
+        let seed = first + number;
         for test in round(seed)? {
             failures.entry(test).or_insert((seed, 0)).1 += 1;
         }
-        count += 1;
-    }
+        Ok(())
+    })?;
     for (test, (seed, failed)) in failures {
         let mend = format!("find what depends on time, order or other tests; it failed first with the seed {seed}");
         sheet.red(format!("{failed} of {count} runs in a random order failed"), test, mend);
