@@ -2,7 +2,7 @@
 //!
 //! `cargo publish --dry-run` reads the index of the registry, so cargo packs all published crates together (`cargo package`),
 //! which checks their manifests, their files, and that they resolve against each other. `cargo xtask release` builds each crate
-//! from its archive as well. `npm publish --dry-run` needs no network. Packages for Python have no such command; their tests
+//! from its archive as well. `npm publish --dry-run` needs no network; the modules of a package are built first. Packages for Python have no such command; their tests
 //! build and install them.
 
 use xshell::cmd;
@@ -29,6 +29,7 @@ pub(crate) fn run(context: &Context) -> Result<Outcome> {
         let _there = sh.push_dir(CONSOLE);
         let command = format!("npm publish --dry-run --offline --access public -w {name}");
         let words: Vec<_> = command.split(' ').skip(1).collect();
+        cmd!(sh, "npm run build --silent -w {name}").quiet().run()?;
         if cmd!(sh, "npm {words...}").quiet().ignore_stdout().ignore_stderr().run().is_err() {
             let mend = format!("run `{command}` in {CONSOLE} and mend what it reports");
             sheet.red(format!("npm does not accept `{name}`"), &package.manifest, mend);
