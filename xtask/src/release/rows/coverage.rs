@@ -15,12 +15,16 @@ use crate::setup::tools::{self, Llvm};
 use crate::tidy::repository::has_extension;
 use crate::workspace;
 
-/// Programs of this repository that another check executes whole, so that no test does.
-const EXECUTED_BY_CHECKS: [(&str, &str); 4] = [
-    ("xtask/src/reference", "generated"),
-    ("xtask/src/codegen", "generated"),
-    ("xtask/src/bench/measurements.rs", "speed"),
-    ("tests/load/src/", "speed"),
+/// Sources that every release executes whole, so that no test does, and where.
+const EXECUTED_BY_RELEASES: [(&str, &str); 8] = [
+    ("xtask/src/reference", "the check `generated`"),
+    ("xtask/src/codegen", "the check `generated`"),
+    ("xtask/src/bench/measurements.rs", "the check `speed`"),
+    ("tests/load/src/", "the check `speed`"),
+    ("xtask/src/release/rows/publish.rs", "the check `publish`"),
+    ("xtask/src/release/rows/suites.rs", "the check `suites`"),
+    ("xtask/src/release/publication/parts.rs", "the archives"),
+    ("xtask/src/setup.rs", "the set-up"),
 ];
 
 /// Which lines of a source were executed.
@@ -38,11 +42,11 @@ pub(crate) fn run(context: &Context) -> Result<Outcome> {
         .partition(|(path, _)| context.files.has(path) && has_extension(path, "rs"));
     let mut sheet = Sheet::default();
     sources.retain(|path, _| {
-        let check = executed_by(path);
-        if let Some(check) = check {
-            sheet.note(format!("{path} is executed by the check `{check}`"));
+        let place = executed_by(path);
+        if let Some(place) = place {
+            sheet.note(format!("{path} is executed by {place}"));
         }
-        check.is_none()
+        place.is_none()
     });
     for (path, lines) in &mut sources {
         let end = start_of_tests(context.files.text(path)?);
@@ -74,9 +78,9 @@ pub(crate) fn run(context: &Context) -> Result<Outcome> {
     Ok(sheet.outcome())
 }
 
-/// The check that executes a source.
+/// What executes a source in every release.
 fn executed_by(path: &str) -> Option<&'static str> {
-    EXECUTED_BY_CHECKS.iter().find(|(beginning, _)| path.starts_with(beginning)).map(|(_, check)| *check)
+    EXECUTED_BY_RELEASES.iter().find(|(beginning, _)| path.starts_with(beginning)).map(|(_, place)| *place)
 }
 
 /// The line of the unit tests of a source, which are its last module; the line after the last one if there are none.
@@ -182,9 +186,10 @@ mod tests {
     fn sources_that_a_check_executes_are_known_by_its_name() {
         use crate::release::rows::ROWS;
 
-        assert_eq!(executed_by("tests/load/src/main.rs"), Some("speed"));
+        assert_eq!(executed_by("tests/load/src/main.rs"), Some("the check `speed`"));
         assert_eq!(executed_by("xtask/src/release.rs"), None);
-        assert!(EXECUTED_BY_CHECKS.iter().all(|(_, check)| ROWS.iter().any(|row| row.name == *check)));
+        let checks = EXECUTED_BY_RELEASES.iter().filter_map(|(_, place)| place.split('`').nth(1));
+        assert!(checks.clone().count() > 0 && checks.clone().all(|check| ROWS.iter().any(|row| row.name == check)));
     }
 
     #[test]
