@@ -2,14 +2,16 @@
 
 use grantry_domain::connector::AuthMode;
 use grantry_domain::identity::Actor;
-use grantry_domain::ports::{KeyId, Limited, Operation as Limit, ProviderErrorKind, StoreError};
+use grantry_domain::ports::{
+    ApiError, ApiResponse, KeyId, Limited, Operation as Limit, Probe, ProviderErrorKind, StoreError,
+};
 use grantry_domain::usecase::{
     AccessError, ConnectorDraft, ConnectorTest, ConnectorTestError, TestDetail, TestResult, TestedPart,
 };
-use grantry_testkit::doubles::fixtures::connector_key;
+use grantry_testkit::doubles::fixtures::{connector_key, origin};
 use grantry_testkit::doubles::{Call, Fault, Method, Operation, PlainVault};
 
-use crate::common::{PROVIDER_ERRORS, SECOND, TestApp, agent, draft, draft_without_secret, drive, person};
+use crate::common::{API, PROVIDER_ERRORS, SECOND, TestApp, agent, draft, draft_without_secret, drive, person};
 
 const REDIRECT_URI: &str = "https://host.example/profile-callback";
 
@@ -154,6 +156,50 @@ async fn a_shared_connector_requests_its_token() {
     let failed = TestDetail::Failed(ProviderErrorKind::InvalidGrant);
     assert_eq!(of(&test(&app).await, TestedPart::Client), (None, failed));
     assert_eq!(app.provider.count(Operation::Exchange), 0);
+}
+
+#[tokio::test]
+async fn the_api_is_asked_with_the_token_of_a_shared_connector() {
+    let app = TestApp::without_connector();
+    app.create_connector(&drive(), ConnectorDraft { auth_mode: AuthMode::Shared, ..draft("{}") }).await;
+    assert_eq!(of(&test(&app).await, TestedPart::Api), (None, TestDetail::NotTested), "the profile has no request");
+    app.profiles.offer_probe(Probe {
+        url: format!("{API}/me"),
+        origin: origin(API),
+        headers: vec![("accept".to_owned(), "application/json".to_owned())],
+    });
+    let body = |status| Ok(ApiResponse { status, headers: Vec::new(), body: b"SECRET-CANARY".to_vec() });
+    for (response, expected, status) in [
+        (body(204), (Some(true), TestDetail::TokenAccepted), None),
+        (body(403), (None, TestDetail::ApiRefused), Some(403)),
+        (Err(ApiError::NotAllowed), (Some(false), TestDetail::HostNotAllowed), None),
+        (Err(ApiError::Unreachable), (Some(false), TestDetail::ApiUnreachable), None),
+        (Err(ApiError::TooLarge), (Some(false), TestDetail::ApiUnreachable), None),
+    ] {
+        app.resource.respond(response);
+        let tested = test(&app).await;
+        assert_eq!(of(&tested, TestedPart::Api), expected);
+        let diagnosis = &result_of(&tested, TestedPart::Api).diagnosis;
+        assert_eq!(diagnosis.http_status, status);
+        let host = (expected.0 != Some(true)).then_some("api.example");
+        assert_eq!(diagnosis.endpoint_host.as_deref(), host);
+    }
+    let sent = app.resource.requests();
+    assert!(sent.iter().all(|sent| sent.method == "GET" && sent.url == "https://api.example/me" && sent.body.is_none()));
+    app.provider.respond_to_client_credentials(Err(ProviderErrorKind::ClientRefused));
+    assert_eq!(of(&test(&app).await, TestedPart::Api), (None, TestDetail::NotTested), "there is no token");
+    assert_eq!(app.resource.requests().len(), sent.len());
+}
+
+#[tokio::test]
+async fn the_api_of_a_per_user_connector_is_not_asked() {
+    let app = TestApp::new().await;
+    app.profiles.offer_probe(Probe { url: format!("{API}/me"), origin: origin(API), headers: Vec::new() });
+    app.provider.respond_to_exchange(Err(ProviderErrorKind::InvalidGrant));
+    assert_eq!(of(&test(&app).await, TestedPart::Api), (None, TestDetail::NotTested));
+    // Tokens for a code that was never issued are those of nobody.
+    assert_eq!(of(&test(&app).await, TestedPart::Client), (None, TestDetail::UnexpectedTokens));
+    assert!(app.resource.requests().is_empty());
 }
 
 #[tokio::test(start_paused = true)]

@@ -697,7 +697,11 @@ function testOf({ is_missing_secrets, redirect_uri }: Schemas["Connector"]): Con
         { name: "endpoints", ok: true, detail: "reached" },
         { name: "client", ok: true, detail: "accepted" },
       ];
-  const results: ConnectorTest["results"] = [...client, { name: "redirect_uri", detail: "to_register" }];
+  const results: ConnectorTest["results"] = [
+    ...client,
+    { name: "api", detail: "not_tested" },
+    { name: "redirect_uri", detail: "to_register" },
+  ];
   return redirect_uri ? { results, redirect_uri } : { results };
 }
 

@@ -147,7 +147,7 @@ impl<'a> Assembly<'a> {
     }
 
     pub(super) fn flows(&self, revocations: &Arc<RevocationWorker>, breaker: Arc<CircuitBreaker>) -> Arc<Flows> {
-        let Ports { store, provider, limiter, random, spawner, .. } = self.ports;
+        let Ports { store, provider, resource, limiter, random, spawner, .. } = self.ports;
         Arc::new(Flows {
             store_clock: store.clock.clone(),
             authorizations: store.authorizations.clone(),
@@ -155,6 +155,7 @@ impl<'a> Assembly<'a> {
             users: store.users.clone(),
             outbox: store.outbox.clone(),
             provider: provider.clone(),
+            resource: resource.clone(),
             limiter: limiter.clone(),
             random: random.clone(),
             spawner: spawner.clone(),

@@ -7,8 +7,8 @@ use crate::encoding::base64url;
 use crate::identity::{Actor, Role, UserId};
 use crate::named::named;
 use crate::ports::{
-    ClientCredentials, ClientSecretKey, CodeExchange, Diagnosis, InvalidConfig, Limited, Operation, ProviderError,
-    ProviderErrorKind, RandomUnavailable, StoreError, TokenResponse,
+    ApiError, ApiRequest, ClientCredentials, ClientSecretKey, CodeExchange, Diagnosis, InvalidConfig, Limited, Operation,
+    Probe, ProviderError, ProviderErrorKind, RandomUnavailable, StoreError, TokenResponse,
 };
 use crate::provider::ProviderSnapshot;
 use crate::secret::Secret;
@@ -27,6 +27,8 @@ named!(
         Endpoints = "endpoints",
         /// The provider accepts client id and client secret.
         Client = "client",
+        /// The API accepts the token of a shared connector. A test without a user has no other token.
+        Api = "api",
         /// The redirect URI. A test without a browser cannot show whether it is registered.
         RedirectUri = "redirect_uri",
     }
@@ -50,6 +52,12 @@ pub enum TestDetail {
     Resolved,
     /// The provider accepted the client.
     Accepted,
+    /// The API accepted the token.
+    TokenAccepted,
+    /// The API refused the token. Its request may need the token of a user.
+    ApiRefused,
+    /// The API did not respond, or its response was not read.
+    ApiUnreachable,
     /// The provider issued tokens for a code that does not exist.
     UnexpectedTokens,
     /// An earlier check failed.
@@ -71,6 +79,9 @@ impl TestDetail {
             Self::Reached => "reached",
             Self::Resolved => "resolved",
             Self::Accepted => "accepted",
+            Self::TokenAccepted => "token_accepted",
+            Self::ApiRefused => "api_refused",
+            Self::ApiUnreachable => "api_unreachable",
             Self::UnexpectedTokens => "unexpected_tokens",
             Self::NotTested => "not_tested",
             Self::ToRegister => "to_register",
@@ -144,8 +155,8 @@ impl From<RandomUnavailable> for ConnectorTestError {
 }
 
 impl Flows {
-    /// Checks settings, endpoints and client of a connector with at most two requests to the provider. Nothing is recorded: a
-    /// test is no failure of a user, and does not change whether requests of users are sent.
+    /// Checks settings, endpoints, client and API of a connector with at most three requests: for metadata, for a token, and to
+    /// the API. Nothing is recorded: a test is no failure of a user, and does not change whether requests of users are sent.
     pub(super) async fn test(&self, actor: &Actor, key: &ConnectorKey) -> Result<ConnectorTest, ConnectorTestError> {
         let user = self.access.authorize_user(actor, &key.space, Role::Editor).await?;
         let connector = self.connectors.get(key).await?.ok_or(AccessError::NotFound)?;
@@ -166,11 +177,15 @@ impl Flows {
         };
         let resolving = Box::pin(self.resolve_checked(&connector, &read.provider));
         let resolved = with_deadline(&*self.spawner, self.policy.request_deadline, resolving).await;
+        let mut api = TestedPart::Api.not_tested();
         let (endpoints, client) = match (resolved, client) {
             (Err(error), _) => (TestedPart::Endpoints.failed(error), TestedPart::Client.not_tested()),
             (Ok(_), Err(_)) => (TestedPart::Endpoints.passed(TestDetail::Resolved), TestedPart::Client.not_tested()),
             (Ok(provider), Ok(client)) => {
                 let response = self.request_for_test(&connector, &read, &provider, &client).await?;
+                if let (AuthMode::Shared, Ok(tokens), Some(probe)) = (connector.auth_mode, &response, &read.probe) {
+                    api = self.probe_for_test(probe, user, &tokens.access_token).await;
+                }
                 of_response(connector.auth_mode, response)
             }
         };
@@ -179,7 +194,7 @@ impl Flows {
             // The client credentials grant uses none.
             AuthMode::Shared => TestedPart::RedirectUri.not_tested(),
         };
-        Ok(ConnectorTest { results: vec![settings, endpoints, client, to_register], redirect_uri: Some(redirect_uri) })
+        Ok(ConnectorTest { results: vec![settings, endpoints, client, api, to_register], redirect_uri: Some(redirect_uri) })
     }
 
     /// `None` if the client secret is missing, or must be entered again.
@@ -215,6 +230,30 @@ impl Flows {
             AuthMode::Shared => self.provider.client_credentials(provider, client, &read.provider.requested_scopes),
         };
         Ok(with_deadline(&*self.spawner, self.policy.request_deadline, request).await)
+    }
+}
+
+impl Flows {
+    /// Sends the request of the profile that succeeds with every valid token. Its response is dropped, except for the status.
+    async fn probe_for_test(&self, probe: &Probe, user: &UserId, token: &Secret) -> TestResult {
+        let Probe { url, origin, headers } = probe.clone();
+        let request = ApiRequest { method: "GET".to_owned(), url, headers, body: None, user: user.clone() };
+        let sent = self.resource.send(&request, token).await;
+        let (ok, detail) = match &sent {
+            Ok(response) if (200..300).contains(&response.status) => (Some(true), TestDetail::TokenAccepted),
+            Ok(_) => (None, TestDetail::ApiRefused),
+            Err(ApiError::NotAllowed) => (Some(false), TestDetail::HostNotAllowed),
+            Err(ApiError::Refused(_) | ApiError::Unreachable | ApiError::TooLarge) => {
+                (Some(false), TestDetail::ApiUnreachable)
+            }
+        };
+        let mut result = TestedPart::Api.result(ok, detail);
+        if ok != Some(true) {
+            let host = origin.as_str().split_once("://").map(|(_, host)| host.to_owned());
+            result.diagnosis.endpoint_host = host;
+            result.diagnosis.http_status = sent.ok().map(|response| response.status);
+        }
+        result
     }
 }
 

@@ -134,7 +134,8 @@ impl Executor {
         let user =
             self.access.authorize_user(actor, &connector.space, Role::Viewer).await.map_err(TokenError::from)?.clone();
         let settings = self.usable_settings(&connector).await?;
-        let Probe { url, origin, headers } = settings.probe.clone().ok_or(ApiError::Refused(NOTHING_TO_TRY))?;
+        let Probe { url, origin, headers } =
+            settings.probe.clone().filter(|_| settings.can_be_tried).ok_or(ApiError::Refused(NOTHING_TO_TRY))?;
         let request = AccessTokenRequest {
             actor: actor.clone(),
             connector,

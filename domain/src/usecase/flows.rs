@@ -6,7 +6,7 @@ use crate::authorization::AuthorizationKey;
 use crate::identity::UserId;
 use crate::ports::{
     AuditOutbox, AuthorizationServer, AuthorizationStore, ClientCredentials, ConnectorStore, Limited, Operation,
-    RandomUnavailable, RateLimiter, SecureRandom, Spawner, StoreClock, UserStore,
+    RandomUnavailable, RateLimiter, ResourceServer, SecureRandom, Spawner, StoreClock, UserStore,
 };
 use crate::usecase::access::Access;
 use crate::usecase::failure_recorder::FailureRecorder;
@@ -26,6 +26,7 @@ pub(crate) struct Flows {
     pub(super) users: Arc<dyn UserStore>,
     pub(super) outbox: Arc<dyn AuditOutbox>,
     pub(super) provider: Arc<dyn AuthorizationServer>,
+    pub(super) resource: Arc<dyn ResourceServer>,
     pub(super) limiter: Arc<dyn RateLimiter>,
     pub(super) random: Arc<dyn SecureRandom>,
     pub(super) spawner: Arc<dyn Spawner>,

@@ -48,8 +48,10 @@ pub struct AuthenticSettings {
     pub required: RequiredBinding,
     /// The version of what a user is shown of them.
     pub consent: ConsentVersion,
-    /// The request with which users try their connections, if there is one that may receive their tokens.
+    /// A request that succeeds with every valid token, if there is one to a host that may receive tokens.
     pub probe: Option<Probe>,
+    /// Whether users try their connections with it. A shared connector has no connections.
+    pub can_be_tried: bool,
 }
 
 /// For how many connectors the settings are kept.
@@ -152,12 +154,10 @@ impl ConnectorSettings {
             expected_scopes: provider.expected_scopes.clone(),
         };
         let consent = ConsentVersion::of_settings(&provider, digest);
-        let probe = match connector.auth_mode {
-            AuthMode::PerUser => self.profiles.probe(&connector.config),
-            AuthMode::Shared => None,
-        };
+        let probe = self.profiles.probe(&connector.config);
         let probe = probe.filter(|probe| provider.destinations.contains(&probe.origin));
-        let settings = Arc::new(AuthenticSettings { provider, required, consent, probe });
+        let can_be_tried = connector.auth_mode == AuthMode::PerUser && probe.is_some();
+        let settings = Arc::new(AuthenticSettings { provider, required, consent, probe, can_be_tried });
         self.parsed_before.insert(connector, generation, &settings);
         Ok(settings)
     }

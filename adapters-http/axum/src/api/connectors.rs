@@ -127,7 +127,7 @@ impl Connector {
     fn of(app: &App, view: ConnectorView) -> Self {
         let is_tampered = view.is_tampered();
         let consent = view.settings.as_deref().ok().map(ConsentFacts::of_settings);
-        let can_be_tried = view.settings.as_deref().is_ok_and(|settings| settings.probe.is_some());
+        let can_be_tried = view.settings.as_deref().is_ok_and(|settings| settings.can_be_tried);
         let AuthStatus { user_auth_status, connection, connections, default_connection } = view.status.into();
         let connector = view.connector;
         let now = app.api.clock.now();

@@ -100,14 +100,14 @@ struct TestReport {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = ConnectorTestResult)]
 struct CheckResult {
-    /// What was checked: `settings`, `endpoints`, `client` or `redirect_uri`.
+    /// What was checked: `settings`, `endpoints`, `client`, `api` or `redirect_uri`.
     #[schema(schema_with = part_schema)]
     name: &'static str,
     /// Whether it is in order. Absent if the test cannot show it.
     #[serde(skip_serializing_if = "Option::is_none")]
     ok: Option<bool>,
     /// What was found out: `complete`, `missing`, `invalid`, `host_not_allowed`, `resolved`, `reached`, `accepted`,
-    /// `unexpected_tokens`, `not_tested` or `to_register`; for a request that failed the class of the error, as in
+    /// `token_accepted`, `api_refused`, `api_unreachable`, `unexpected_tokens`, `not_tested` or `to_register`; for a request that failed the class of the error, as in
     /// `getConnectorDiagnostics`.
     detail: &'static str,
     /// The field that is missing or cannot be used.
@@ -199,7 +199,7 @@ async fn read(
 }
 
 /// Tests a connector: its settings, its endpoints, and with the exchange of a code that does not exist whether the provider
-/// accepts client id and client secret. For a shared connector its token is requested. Nothing is recorded. Editors only.
+/// accepts client id and client secret. For a shared connector its token is requested, and sent to the API where the type has a request for it. Nothing is recorded. Editors only.
 #[utoipa::path(post, path = "/internal/actions/connector/{id}/_test", operation_id = "testConnector", tag = "connectors",
     params(("id" = String, Path)), responses((status = 200, body = TestReport), Problems))]
 async fn test(State(app): State<App>, user: User, ConnectorPath(key): ConnectorPath) -> Result<Json<TestReport>, Problem> {

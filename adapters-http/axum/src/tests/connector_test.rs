@@ -22,6 +22,7 @@ async fn an_editor_tests_a_connector() {
             {"name": "settings", "ok": true, "detail": "complete"},
             {"name": "endpoints", "ok": true, "detail": "reached"},
             {"name": "client", "ok": true, "detail": "accepted"},
+            {"name": "api", "detail": "not_tested"},
             {"name": "redirect_uri", "detail": "to_register"},
         ],
         "redirect_uri": format!("{BASE}/api/actions/connector/_oauth_profile_callback"),

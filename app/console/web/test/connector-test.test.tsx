@@ -26,6 +26,7 @@ describe("the test of a connector", () => {
       "Settings: In order",
       "Addresses: In order",
       "Client id and secret: In order",
+      "API: Not shown by this test",
       "Redirect URI: Not shown by this test",
     ]);
     dialog().getByText("http://127.0.0.1:8080/api/actions/connector/_oauth_callback");
@@ -57,6 +58,7 @@ describe("the test of a connector", () => {
           endpoint_host: "github.com",
           hint: "the client secret has expired",
         },
+        { name: "api", detail: "api_refused", http_status: 403, endpoint_host: "api.github.com" },
         { name: "redirect_uri", detail: "to_register" },
       ],
       redirect_uri: "http://127.0.0.1:8080/here",
@@ -69,6 +71,8 @@ describe("the test of a connector", () => {
       shown.getByText(text);
     }
     expect(shown.getByText("the client secret has expired").lang).toBe("en");
+    const api = (await dialog().findByText(/^The API refused the request/)).closest("li");
+    within(api as HTMLElement).getByText("api.github.com");
     await expectAccessible();
   });
 
@@ -79,6 +83,7 @@ describe("the test of a connector", () => {
         { name: "settings", ok: false, detail: "missing", field: "secrets.clientSecret" },
         { name: "endpoints", ok: true, detail: "resolved" },
         { name: "client", detail: "not_tested" },
+        { name: "api", detail: "not_tested" },
         { name: "redirect_uri", detail: "not_tested" },
       ],
     });
@@ -103,7 +108,7 @@ describe("the test of a connector", () => {
     expect((await dialog().findByRole("alert")).textContent).toMatch(/too many/i);
     server.faults.clear();
     await test();
-    expect(await results()).toHaveLength(4);
+    expect(await results()).toHaveLength(5);
     expect(dialog().queryByRole("alert")).toBeNull();
   });
 

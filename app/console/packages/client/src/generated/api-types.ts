@@ -188,7 +188,7 @@ export interface components {
     ConnectorTestResult: {
       /**
        * What was found out: `complete`, `missing`, `invalid`, `host_not_allowed`, `resolved`, `reached`, `accepted`,
-       * `unexpected_tokens`, `not_tested` or `to_register`; for a request that failed the class of the error, as in
+       * `token_accepted`, `api_refused`, `api_unreachable`, `unexpected_tokens`, `not_tested` or `to_register`; for a request that failed the class of the error, as in
        * `getConnectorDiagnostics`.
        */
       detail: string;
@@ -201,7 +201,7 @@ export interface components {
       /** Status of the response, if there was one and the request failed. */
       http_status?: number | null;
       /** What was checked. */
-      name: "settings" | "endpoints" | "client" | "redirect_uri";
+      name: "settings" | "endpoints" | "client" | "api" | "redirect_uri";
       /** OAuth error code, if it is a registered one or one of the profile. */
       oauth_error?: string | null;
       /** Whether it is in order. Absent if the test cannot show it. */
@@ -275,7 +275,10 @@ export interface components {
     ConsentFacts: {
       /** Whether the operator has approved the provider. If not, a warning is due. */
       approved: boolean;
-      /** Hosts of the API that tokens may be sent to. */
+      /**
+       * Hosts of the API that tokens may be sent to; `*.example.com` stands for each host at or below a domain, one of which the
+       * provider names at the consent.
+       */
       destination_hosts: string[];
       /** Host of the provider that will ask for consent: the log-in host. */
       provider_host: string;
@@ -522,7 +525,7 @@ export interface components {
     Received: "log_in" | "metadata" | "code_and_tokens" | "userinfo" | "revocation" | "api";
     /** A host, and what it receives. */
     Receiver: {
-      /** Host, with a port that is not the default. */
+      /** Host, with a port that is not the default; `*.example.com` for each host at or below a domain. */
       host: string;
       /**
        * Whether it is not of the site of the log-in host, so that a warning is due. The site is the log-in host without its

@@ -83,6 +83,7 @@ const NAMES: Record<ConnectorTestResult["name"], MessageKey> = {
   settings: "test.name_settings",
   endpoints: "test.name_endpoints",
   client: "test.name_client",
+  api: "test.name_api",
   redirect_uri: "editor.redirectUri",
 };
 
@@ -94,6 +95,9 @@ const DETAILS: Readonly<Record<string, MessageKey>> = {
   resolved: "test.detail_resolved",
   reached: "test.detail_reached",
   accepted: "test.detail_accepted",
+  token_accepted: "test.detail_token_accepted",
+  api_refused: "test.detail_api_refused",
+  api_unreachable: "test.detail_api_unreachable",
   unexpected_tokens: "test.detail_unexpected_tokens",
   not_tested: "test.detail_not_tested",
   to_register: "test.detail_to_register",
