@@ -37,7 +37,14 @@ pub(super) enum ExpectedCallback {
 #[serde(deny_unknown_fields)]
 pub(super) struct AuthorizationUrl {
     pub(super) endpoint: String,
+    /// Whether the code challenge (RFC 7636 §4.3) is one of the parameters that every flow sets.
+    #[serde(default = "yes")]
+    pub(super) pkce: bool,
     pub(super) parameters: BTreeMap<String, String>,
+}
+
+fn yes() -> bool {
+    true
 }
 
 #[derive(Deserialize)]

@@ -194,12 +194,12 @@ impl Run {
         for (name, value) in [("redirect_uri", REDIRECT_URI), ("state", "state-1")] {
             self.compare(name, &Some(value), &parameters.remove(name).as_deref());
         }
-        // Sent under another name, or not at all, by some profiles.
-        let usual = [("client_id", CLIENT_ID), ("code_challenge", "challenge-1"), ("code_challenge_method", "S256")];
-        for (name, value) in usual {
-            if let Some(sent) = parameters.remove(name) {
-                self.compare(name, &value, &sent.as_str());
-            }
+        for (name, value) in [("code_challenge", "challenge-1"), ("code_challenge_method", "S256")] {
+            self.compare(name, &exchange.authorization.pkce.then_some(value), &parameters.remove(name).as_deref());
+        }
+        // Sent under another name by some profiles.
+        if let Some(sent) = parameters.remove("client_id") {
+            self.compare("client_id", &CLIENT_ID, &sent.as_str());
         }
         self.compare("authorization.parameters", &exchange.authorization.parameters, &parameters);
     }

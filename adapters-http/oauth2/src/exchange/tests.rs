@@ -37,8 +37,8 @@ async fn every_profile_passes_its_exchange() {
     assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
 
-/// A mistake in each of ten exchange files: the text that is replaced, and a part of the reported difference.
-const MISTAKES: [(&str, &str, &str, &str); 10] = [
+/// A mistake in each of twelve exchange files: the text that is replaced, and a part of the reported difference.
+const MISTAKES: [(&str, &str, &str, &str); 12] = [
     ("github", r#"order = ["access"]"#, r#"order = ["refresh", "access"]"#, "revocation.order"),
     ("gitlab", "access_lifetime = 7200", "access_lifetime = 3600", "access_lifetime"),
     ("slack", r#"error = "invalid-grant""#, r#"error = "client-refused""#, "token call"),
@@ -48,6 +48,8 @@ const MISTAKES: [(&str, &str, &str, &str); 10] = [
     ("quickbooks", r#"realmId = ""#, r#"realmId = "/"#, "base_url"),
     ("zoho", r#"callback = "profiles""#, r#"callback = "per-connector""#, "callback"),
     ("linear", "expected_scopes = [", r#"expected_scopes = ["admin", "#, "expected_scopes"),
+    ("slack", "pkce = false\n", "", "code_challenge: expected Some"),
+    ("github", "[authorization]\n", "[authorization]\npkce = false\n", "code_challenge: expected None"),
     ("xero", r#"response_type = "code""#, r#"response_type = "token""#, "authorization.parameters"),
 ];
 
