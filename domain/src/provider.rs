@@ -119,6 +119,8 @@ pub struct Endpoints {
     pub authorization: String,
     /// Token endpoint (RFC 6749 §3.2).
     pub token: String,
+    /// Where tokens are refreshed, if not at the token endpoint.
+    pub refresh: Option<String>,
     /// Token revocation (RFC 7009), if offered.
     pub revocation: Option<String>,
     /// Userinfo endpoint for the account label, if offered.
@@ -175,6 +177,9 @@ pub struct ProviderSettings {
     /// Base URL of the API, to which `_execute` joins its path. `None` if each grant has a separate one, which the provider
     /// names at the consent ([`ApiBase`]).
     pub base_url: Option<String>,
+    /// Domains that may receive tokens, such as `example.com`: the provider names the API of each grant within one of them. Empty
+    /// if `destinations` contains every host.
+    pub api_domains: Vec<String>,
     /// Scopes requested at the authorization endpoint.
     pub requested_scopes: Scopes,
     /// Those of the requested scopes that responses name. The others are of the protocol, such as `openid`.
@@ -195,7 +200,8 @@ pub struct ProviderSettings {
 
 impl ProviderSettings {
     /// The bytes whose SHA-256 is the binding digest: `OTE1-BIND`, then tagged fields, each with a presence byte; lists are
-    /// sorted and counted. `mode` is that of the connector.
+    /// sorted and counted. The refresh endpoint and the domains of the API occur only where a connector has them. `mode` is that
+    /// of the connector.
     pub fn binding_bytes(&self, mode: AuthMode) -> Vec<u8> {
         let mut out = b"OTE1-BIND".to_vec();
         let mut field = |tag: u8, value: Option<&[u8]>| {
@@ -217,6 +223,9 @@ impl ProviderSettings {
             field(0x04, Some(endpoints.authorization.as_bytes()));
             field(0x05, Some(endpoints.token.as_bytes()));
             field(0x06, endpoints.revocation.as_deref().map(str::as_bytes));
+            if let Some(refresh) = &endpoints.refresh {
+                field(0x07, Some(refresh.as_bytes()));
+            }
             field(0x08, endpoints.userinfo.as_deref().map(str::as_bytes));
         }
         field(0x0b, Some(self.client_id.as_bytes()));
@@ -224,6 +233,9 @@ impl ProviderSettings {
         field(0x0d, Some(&counted(self.resources.iter().map(String::as_str))));
         field(0x0e, Some(&counted(self.destinations.iter().map(Origin::as_str))));
         field(0x15, Some(mode.as_str().as_bytes()));
+        if !self.api_domains.is_empty() {
+            field(0x16, Some(&counted(self.api_domains.iter().map(String::as_str))));
+        }
         out
     }
 }
@@ -257,14 +269,14 @@ pub struct ProviderSnapshot {
     pub authentication: ClientAuthentication,
     /// Resource indicators (RFC 8707).
     pub resources: Vec<String>,
-    /// Origins that tokens may be sent to.
+    /// Origins that tokens may be sent to, besides that of `api`.
     pub destinations: Vec<Origin>,
     /// The redirect URI of the flow, repeated in the token request (RFC 6749 §4.1.3).
     pub redirect_uri: String,
     /// The connector's settings at the time of consent, for profile rules with variables.
     pub config: String,
-    /// The base URL of the API for this grant, if the provider names one at the consent. Its origin is among `destinations`.
-    pub base_url: Option<String>,
+    /// The API of this grant, if the provider names one at the consent.
+    pub api: Option<ApiBase>,
 }
 
 /// The API of one grant, as the provider named it at the consent, such as the instance of the account. The adapter has checked
@@ -277,16 +289,19 @@ pub struct ApiBase {
     pub origin: Origin,
 }
 
+impl ApiBase {
+    /// Reads the origin from a base URL that a URL library has normalised.
+    fn of_normalised_url(url: String) -> Result<Self, MalformedFields> {
+        let end = url.match_indices('/').nth(2).map_or(url.len(), |(end, _)| end);
+        let origin = url.get(..end).and_then(|origin| Origin::new(origin).ok()).ok_or(MalformedFields::Value)?;
+        Ok(Self { url, origin })
+    }
+}
+
 impl ProviderSnapshot {
-    /// The provider of a grant whose API has this base URL.
-    pub(crate) fn with_api_base(mut self, base: Option<ApiBase>) -> Self {
-        if let Some(ApiBase { url, origin }) = base {
-            self.destinations.push(origin);
-            self.destinations.sort();
-            self.destinations.dedup();
-            self.base_url = Some(url);
-        }
-        self
+    /// The provider of a grant with this API, instead of the one that it had. Without one, it keeps the one that it had.
+    pub(crate) fn with_api(self, api: Option<ApiBase>) -> Self {
+        Self { api: api.or(self.api), ..self }
     }
 
     /// Encodes for sealing; tags are those of the binding digest where both have the field.
@@ -297,6 +312,7 @@ impl ProviderSnapshot {
             .bytes(0x04, self.endpoints.authorization.as_bytes())
             .bytes(0x05, self.endpoints.token.as_bytes())
             .optional(0x06, self.endpoints.revocation.as_deref().map(str::as_bytes))
+            .optional(0x07, self.endpoints.refresh.as_deref().map(str::as_bytes))
             .optional(0x08, self.endpoints.userinfo.as_deref().map(str::as_bytes))
             .bytes(0x0b, self.client_id.as_bytes())
             .bytes(0x0c, self.authentication.as_str().as_bytes())
@@ -306,7 +322,7 @@ impl ProviderSnapshot {
             .number(0x10, i64::from(self.issuer_in_response))
             .optional(0x11, self.endpoints.jwks.as_deref().map(str::as_bytes))
             .bytes(0x12, self.config.as_bytes())
-            .optional(0x13, self.base_url.as_deref().map(str::as_bytes))
+            .optional(0x13, self.api.as_ref().map(|api| api.url.as_bytes()))
             .finish()
     }
 
@@ -319,6 +335,7 @@ impl ProviderSnapshot {
                 authorization: fields.text(0x04)?,
                 token: fields.text(0x05)?,
                 revocation: fields.optional_text(0x06)?,
+                refresh: fields.optional_text(0x07)?,
                 userinfo: fields.optional_text(0x08)?,
                 jwks: fields.optional_text(0x11)?,
             },
@@ -337,7 +354,7 @@ impl ProviderSnapshot {
                 _ => return Err(MalformedFields::Value),
             },
             config: fields.text(0x12)?,
-            base_url: fields.optional_text(0x13)?,
+            api: fields.optional_text(0x13)?.map(ApiBase::of_normalised_url).transpose()?,
         };
         fields.finish()?;
         Ok(provider)
@@ -345,7 +362,7 @@ impl ProviderSnapshot {
 
     /// Whether tokens of this grant may be sent to an origin.
     pub fn may_receive(&self, destination: &Origin) -> bool {
-        self.destinations.contains(destination)
+        self.destinations.contains(destination) || self.api.as_ref().is_some_and(|api| api.origin == *destination)
     }
 }
 
@@ -361,6 +378,21 @@ pub struct Account {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_origin_of_an_api_is_that_of_its_url() {
+        for (url, origin) in [
+            ("https://eu.api.example/v1", "https://eu.api.example"),
+            ("https://eu.api.example", "https://eu.api.example"),
+            ("http://127.0.0.1:8081/", "http://127.0.0.1:8081"),
+        ] {
+            let api = ApiBase::of_normalised_url(url.to_owned()).unwrap();
+            assert_eq!((api.url.as_str(), api.origin.as_str()), (url, origin));
+        }
+        for bad in ["", "/", "https://", "https://user@api.example/", "https://api.example?x", "https://API.example/"] {
+            assert_eq!(ApiBase::of_normalised_url(bad.to_owned()), Err(MalformedFields::Value), "{bad:?}");
+        }
+    }
 
     #[test]
     fn origins_are_normalised_or_refused() {

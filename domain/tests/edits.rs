@@ -32,6 +32,7 @@ const RELEVANT: &[(&str, Change)] = &[
     ("revocation", |settings| endpoints(settings).revocation = Some("https://evil.example/revoke".to_owned())),
     ("no revocation", |settings| endpoints(settings).revocation = None),
     ("userinfo", |settings| endpoints(settings).userinfo = Some("https://as.example/me".to_owned())),
+    ("refresh", |settings| endpoints(settings).refresh = Some("https://as.example/refresh".to_owned())),
     ("issuer", |settings| settings.issuer = Some("https://as.example".to_owned())),
     ("client id", |settings| settings.client_id = "client-2".to_owned()),
     ("authentication", |settings| settings.authentication = ClientAuthentication::Basic),
@@ -39,6 +40,7 @@ const RELEVANT: &[(&str, Change)] = &[
     ("resources", |settings| settings.resources.push("https://api.example/v2".to_owned())),
     ("destinations", |settings| settings.destinations.push(origin("https://evil.example"))),
     ("other destination", |settings| settings.destinations = vec![origin("https://evil.example")]),
+    ("domains of the API", |settings| settings.api_domains = vec!["evil.example".to_owned()]),
 ];
 
 /// Changes that do not affect where tokens are sent.

@@ -23,7 +23,8 @@ pub(crate) struct ConsentFacts {
     pub(crate) provider_host: String,
     /// Scopes that will be requested.
     pub(crate) scopes: Vec<String>,
-    /// Hosts of the API that tokens may be sent to.
+    /// Hosts of the API that tokens may be sent to; `*.example.com` stands for each host at or below a domain, one of which the
+    /// provider names at the consent.
     pub(crate) destination_hosts: Vec<String>,
     /// Every host that receives something, the log-in host first.
     pub(crate) receivers: Vec<Receiver>,
@@ -34,7 +35,7 @@ pub(crate) struct ConsentFacts {
 /// A host, and what it receives.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub(crate) struct Receiver {
-    /// Host, with a port that is not the default.
+    /// Host, with a port that is not the default; `*.example.com` for each host at or below a domain.
     pub(crate) host: String,
     /// What it receives.
     pub(crate) receives: Vec<Received>,
@@ -52,7 +53,7 @@ pub(crate) enum Received {
     /// It is the issuer: its metadata names the hosts for log-in, code and tokens. Not in the response of `getConsent`, which
     /// has read the metadata.
     Metadata,
-    /// The authorization code, the client credentials and the refresh tokens.
+    /// The client credentials, with the authorization code or the refresh token.
     CodeAndTokens,
     /// The access token, in the request for the account.
     Userinfo,
@@ -76,7 +77,8 @@ impl ConsentFacts {
 
     fn of(settings: &ProviderSettings, endpoints: Option<&Endpoints>, version: ConsentVersion) -> Self {
         let authorization = endpoints.map(|endpoints| endpoints.authorization.as_str());
-        let destinations: BTreeSet<String> = settings.destinations.iter().map(|origin| host_of(origin.as_str())).collect();
+        let hosts = settings.destinations.iter().map(|origin| host_of(origin.as_str()));
+        let destinations: BTreeSet<String> = hosts.chain(settings.api_domains.iter().map(|domain| below(domain))).collect();
         Self {
             version: version.to_text(),
             provider_host: authorization.or(settings.issuer.as_deref()).map(host_of).unwrap_or_default(),
@@ -125,13 +127,14 @@ pub(crate) async fn consent_of(app: &App, user: &User, key: &ConnectorKey) -> Re
     })
 }
 
-/// What each URL of the settings receives, by host.
+/// What each URL of the settings receives, by host, and the hosts that are known at the consent only.
 fn receivers(settings: &ProviderSettings, endpoints: Option<&Endpoints>) -> Vec<Receiver> {
     let mut urls: Vec<(Received, &str)> = Vec::new();
     match endpoints {
         Some(endpoints) => {
             urls.push((Received::LogIn, &endpoints.authorization));
             urls.push((Received::CodeAndTokens, &endpoints.token));
+            urls.extend(endpoints.refresh.as_deref().map(|url| (Received::CodeAndTokens, url)));
             urls.extend(endpoints.userinfo.as_deref().map(|url| (Received::Userinfo, url)));
             urls.extend(endpoints.revocation.as_deref().map(|url| (Received::Revocation, url)));
         }
@@ -148,7 +151,17 @@ fn receivers(settings: &ProviderSettings, endpoints: Option<&Endpoints>) -> Vec<
             None => receivers.push(Receiver { host, receives: vec![received], other_site: !is_same_site(log_in, url) }),
         }
     }
+    receivers.extend(settings.api_domains.iter().map(|domain| Receiver {
+        host: below(domain),
+        receives: vec![Received::Api],
+        other_site: !is_same_site(log_in, &format!("https://{domain}")),
+    }));
     receivers
+}
+
+/// The hosts at or below a domain, for display.
+fn below(domain: &str) -> String {
+    format!("*.{domain}")
 }
 
 /// Whether the host of a URL is of the site of the log-in host. Without the list of public suffixes this is an approximation:

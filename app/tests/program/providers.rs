@@ -113,11 +113,14 @@ fn a_profile_is_refused_with_another_name_a_passed_sunset_or_no_exchange() {
         fs::copy(from, folder.join(to)).unwrap();
     }
     let named = check(&folder.join("other.toml"));
-    assert!(named.contains("must be .other"), "{named}");
+    assert!(named.contains("`id` must be \".other\""), "{named}");
     let text = fs::read_to_string(&profile).unwrap();
     fs::write(&profile, text.replacen("verified_on", "sunset = \"2020-01-31\"\nverified_on", 1)).unwrap();
     let ended = check(&profile);
-    assert!(ended.contains("the sunset 2020-01-31 has passed"), "{ended}");
+    fs::write(&profile, text.replacen("verified_on", "unverified = [\"wire.tokn\"]\nverified_on", 1)).unwrap();
+    let unknown = check(&profile);
+    assert!(unknown.contains("`unverified` names wire.tokn, which is no field"), "{unknown}");
+    assert!(ended.contains("`sunset` 2020-01-31 has passed"), "{ended}");
     fs::remove_file(&exchange).unwrap();
     let alone = check(&profile);
     assert!(alone.contains("cannot read") && alone.contains("acme.exchange.toml"), "{alone}");

@@ -162,7 +162,7 @@ fn provider() -> crate::provider::ProviderSnapshot {
         destinations: vec![crate::provider::Origin::new("https://api.example").unwrap()],
         redirect_uri: "https://app.example/api/actions/connector/_oauth_callback".to_owned(),
         config: "{}".to_owned(),
-        base_url: None,
+        api: None,
     }
 }
 

@@ -308,7 +308,7 @@ impl AccessTokens {
 
     fn issued(&self, request: &AccessTokenRequest, usable: Usable) -> Result<IssuedAccessToken, TokenError> {
         let Usable { grant, secrets, settings, now } = usable;
-        let base_url = secrets.provider.base_url.or_else(|| settings.provider.base_url.clone());
+        let base_url = secrets.provider.api.map(|api| api.url).or_else(|| settings.provider.base_url.clone());
         let event = AuditEvent::new(AuditKind::AccessTokenIssued, request.actor.clone(), now);
         self.record_issue(event.about(grant.owner(), grant.id()))?;
         if grant.as_grant().is_some_and(|grant| grant.last_used_day() < Some(now.day())) {
@@ -320,7 +320,7 @@ impl AccessTokens {
             expires_at: secrets.expires_at,
             connection: Some(grant.owner().connection.clone()),
             account: secrets.account.map(|account| account.label),
-            // A grant without a base URL is of settings that had a fixed one.
+            // A grant that names no API is of settings that had a fixed one.
             base_url: base_url.ok_or(TokenError::Misconfigured)?,
         })
     }

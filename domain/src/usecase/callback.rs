@@ -424,7 +424,7 @@ impl Flows {
                 return Err(Failure::with_tokens(FailureCode::ExchangeFailed, received));
             }
         }
-        if live.names_api && received.provider.base_url.is_none() {
+        if live.names_api && received.provider.api.is_none() {
             let error = ProviderErrorKind::Malformed.because("the response names no API that the profile allows");
             self.failures.record(owner, ProviderOperation::Exchange, &provider.endpoints.token, &error);
             return Err(Failure::with_tokens(FailureCode::ExchangeFailed, received));

@@ -63,6 +63,7 @@ fn hash_of(endpoints: &Endpoints) -> [u8; 32] {
         .bytes(0x04, endpoints.authorization.as_bytes())
         .bytes(0x05, endpoints.token.as_bytes())
         .optional(0x06, endpoints.revocation.as_deref().map(str::as_bytes))
+        .optional(0x07, endpoints.refresh.as_deref().map(str::as_bytes))
         .optional(0x08, endpoints.userinfo.as_deref().map(str::as_bytes));
     sha256(&fields.finish())
 }

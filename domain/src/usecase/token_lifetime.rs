@@ -89,7 +89,7 @@ pub(crate) fn exchanged(
         },
         revision: Revision::FIRST,
         epoch,
-        provider: flow.provider.clone().with_api_base(response.api_base),
+        provider: flow.provider.clone().with_api(response.api_base),
         account: None,
     }
 }
@@ -120,7 +120,7 @@ pub(crate) fn refreshed(
         revision: before.revision.next(),
         requested_scopes: before.requested_scopes.clone(),
         epoch: before.epoch,
-        provider: before.provider.clone().with_api_base(response.api_base),
+        provider: before.provider.clone().with_api(response.api_base),
         account: before.account.clone(),
     }
 }
@@ -131,7 +131,7 @@ mod tests {
 
     use super::*;
     use crate::connector::ProfileId;
-    use crate::provider::{ClientAuthentication, Endpoints, ProviderSnapshot, Scopes};
+    use crate::provider::{ApiBase, ClientAuthentication, Endpoints, Origin, ProviderSnapshot, Scopes};
 
     fn secrets(issued_at: i64, life_ms: u64) -> GrantSecrets {
         let issued_at = Timestamp::from_millis(issued_at);
@@ -157,9 +157,25 @@ mod tests {
                 destinations: Vec::new(),
                 redirect_uri: String::new(),
                 config: "{}".to_owned(),
-                base_url: None,
+                api: None,
             },
             account: None,
+        }
+    }
+
+    #[test]
+    fn r43_tokens_go_to_the_api_that_the_provider_named_last() {
+        let origin = |host: &str| Origin::new(format!("https://{host}.example")).unwrap();
+        let api = |host: &str| ApiBase { url: format!("https://{host}.example/v1"), origin: origin(host) };
+        let before = ProviderSnapshot { destinations: vec![origin("upload")], ..secrets(0, 1).provider };
+        let first = before.with_api(Some(api("first")));
+        let second = first.clone().with_api(Some(api("second")));
+        assert_eq!(first.clone().with_api(None), first);
+        for (provider, may) in [(&first, ["first", "upload"]), (&second, ["second", "upload"])] {
+            for host in ["first", "second", "upload", "other"] {
+                assert_eq!(provider.may_receive(&origin(host)), may.contains(&host), "{host}");
+            }
+            assert_eq!(ProviderSnapshot::decode(&provider.encode()).as_ref(), Ok(provider));
         }
     }
 

@@ -8,7 +8,7 @@ use grantry_domain::connector::{AuthMode, Epoch, ProfileId};
 use grantry_domain::encoding::{hex, sha256};
 use grantry_domain::ports::{KeyId, TokenVault};
 use grantry_domain::provider::{
-    Account, BindingKind, CallbackPath, ClientAuthentication, EndpointSource, Endpoints, Origin, ProviderSettings,
+    Account, ApiBase, BindingKind, CallbackPath, ClientAuthentication, EndpointSource, Endpoints, Origin, ProviderSettings,
     ProviderSnapshot, Scopes,
 };
 use grantry_domain::time::Timestamp;
@@ -124,6 +124,7 @@ fn settings(kind: BindingKind, issuer: Option<&str>, endpoints: Option<Endpoints
             .map(|origin| Origin::new(origin).unwrap())
             .to_vec(),
         base_url: Some("https://api.example.com/v1".to_owned()),
+        api_domains: Vec::new(),
         requested_scopes: Scopes::new(["read"]),
         expected_scopes: Scopes::default(),
         required_scopes: Scopes::default(),
@@ -167,6 +168,13 @@ fn r52_binding_digest_vectors() {
     };
     assert_eq!(digest(&every_field), (336, "79f0c7ca5548fe7cbedcb59859b2d7cb64d77b582104c9b0b73e9c7d618eb0c5".to_owned()));
 
+    let mut with_refresh = every_field.clone();
+    if let Some(endpoints) = &mut with_refresh.endpoints {
+        endpoints.refresh = Some(url("refresh"));
+    }
+    with_refresh.api_domains = vec!["example.org".to_owned(), "example.net".to_owned()];
+    assert_eq!(digest(&with_refresh), (412, "25eb11c8a4f55df2dd8ed3354789fda5fe2b7cc6e66b08a90f18bd4f53d51880".to_owned()));
+
     let issuer = settings(BindingKind::Issuer, Some("https://as.example.com"), None);
     assert_eq!(digest(&issuer), (170, "4e901dc3a6339af7b7a5363ab4b448b161cc9609b119b567bc08db9417385826".to_owned()));
     let shared = sha256(&issuer.binding_bytes(AuthMode::Shared));
@@ -181,6 +189,7 @@ fn provider() -> ProviderSnapshot {
         endpoints: Endpoints {
             authorization: url("authorize"),
             token: url("token"),
+            refresh: Some(url("refresh")),
             revocation: Some(url("revoke")),
             userinfo: Some(url("userinfo")),
             jwks: Some(url("jwks")),
@@ -188,10 +197,13 @@ fn provider() -> ProviderSnapshot {
         client_id: "client-1".to_owned(),
         authentication: ClientAuthentication::Basic,
         resources: vec!["https://api.example.com".to_owned()],
-        destinations: vec![Origin::new("https://api.example.com").unwrap()],
+        destinations: vec![Origin::new("https://www.example.com").unwrap()],
         redirect_uri: "https://app.example.com/callback".to_owned(),
         config: "{}".to_owned(),
-        base_url: Some("https://api.example.com/v1".to_owned()),
+        api: Some(ApiBase {
+            url: "https://api.example.com/v1".to_owned(),
+            origin: Origin::new("https://api.example.com").unwrap(),
+        }),
     }
 }
 
@@ -231,8 +243,17 @@ fn lesson_29_golden_hash_of_every_sealed_record_type() {
         let sealed = vault().seal(&associated, PAYLOAD_VERSION, &payload).unwrap();
         hex(&Sha256::digest(&sealed.0))
     };
-    assert_eq!(golden(flow(), flow_secrets.encode()), "b4ab550a797882413adf37baf2545dd815d2ba32b514808f3f9e6e001c67789b");
-    assert_eq!(golden(grant(), tokens.encode()), "aba613084e00a31792fd87b2a5ab2829bdb0021f2d94a2ab40b8efaee4f77a86");
-    assert_eq!(golden(client_secret(), client.encode()), "f67c941b40e8942db98bb6eae7c40b727432574c8a23e8582323af678544a8d6");
-    assert_eq!(golden(unclaimed(), tokens.encode()), "a8930eb7d7978c4cca5afbb27b7750d975aa57d98b0b96d8fa3346c1ea3e102d");
+    let found = [
+        golden(flow(), flow_secrets.encode()),
+        golden(grant(), tokens.encode()),
+        golden(client_secret(), client.encode()),
+        golden(unclaimed(), tokens.encode()),
+    ];
+    let expected = [
+        "4a6a41810eb0a97b844a1c87d73bdbc834ea8b9005c5f01f6488c3adaeb24f6a",
+        "9516206abc607f105d15c194d51417ed0c039db1e68dc183f8a79090889586c5",
+        "f67c941b40e8942db98bb6eae7c40b727432574c8a23e8582323af678544a8d6",
+        "4f4e52ddd341cf260c36c63de6beb43b26ff902a8431e5c8777f1fff95415179",
+    ];
+    assert_eq!(found, expected);
 }

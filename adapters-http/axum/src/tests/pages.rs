@@ -92,11 +92,30 @@ async fn r19_the_confirm_page_names_the_provider_and_warns_if_it_is_not_approved
 }
 
 #[tokio::test]
+async fn r19_the_consent_names_the_domains_in_which_a_grant_names_its_api() {
+    let app = TestApp::with_drive().await;
+    let mut alice = app.signed_in("alice").await;
+    for (domain, warns) in [("as.example", false), ("honest.example", true)] {
+        app.profiles.set("{}", move |settings| {
+            settings.base_url = None;
+            settings.destinations.clear();
+            settings.api_domains = vec![domain.to_owned()];
+        });
+        let page = alice.get("/api/actions/connector/drive/oauth/start").await;
+        assert!(page.body.contains(&format!("<li>*.{domain}: ")), "{}", page.body);
+        assert_eq!(page.body.contains("Check the hosts."), warns, "{domain}");
+        let consent = alice.get("/internal/actions/connector/drive/_consent").await.json();
+        assert_eq!(consent["destination_hosts"], serde_json::json!([format!("*.{domain}")]));
+    }
+}
+
+#[tokio::test]
 async fn r19_the_consent_names_every_host_that_receives_something_and_warns_of_other_sites() {
     let app = TestApp::with_drive().await;
     let endpoints = |log_in: &str, token: &str, userinfo: &str, revocation: &str| Endpoints {
         authorization: format!("https://{log_in}/authorize"),
         token: format!("https://{token}/token"),
+        refresh: None,
         userinfo: Some(format!("https://{userinfo}/me")),
         revocation: Some(format!("https://{revocation}/revoke")),
         jwks: None,

@@ -70,6 +70,7 @@ pub(super) fn parse_connector(
         resources: resources(&config)?,
         destinations,
         base_url: Some(base_url),
+        api_domains: Vec::new(),
         expected_scopes: wire.scopes.reported(&requested),
         required_scopes: required_scopes(&config, &wire.scopes)?,
         requested_scopes: requested,
@@ -84,7 +85,7 @@ pub(super) fn parse_connector(
     };
     let userinfo = settings.endpoints.as_ref().and_then(|endpoints| endpoints.userinfo.as_deref());
     let probe = userinfo.and_then(|url| probe_at(policy, url, &wire.headers));
-    Ok(ParsedConnector { settings, wire, refresh_endpoint: None, api: None, probe })
+    Ok(ParsedConnector { settings, wire, api: None, probe })
 }
 
 /// The issuer identifier as written: it is compared character by character and never normalised (RFC 8414 §3.3).

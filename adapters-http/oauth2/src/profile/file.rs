@@ -14,7 +14,7 @@ use serde::Deserialize;
 use thiserror::Error;
 
 use super::config::{Config, REFRESH_ERRORS};
-use super::grant_values::{ApiTemplate, GrantValue, GrantValueKind, GrantValueSource};
+use super::grant_values::{ApiHost, ApiTemplate, GrantValue, GrantValueKind, GrantValueSource};
 use super::place::{Violation, at};
 use super::reserved::{is_parameter_name, is_reserved};
 use super::resource;
@@ -157,6 +157,26 @@ impl Profile {
         Ok(Self { id, callback, authentication, file })
     }
 
+    /// The same for a file of a folder, with the rules that the built-in profiles keep by their tests: the file has the name of
+    /// the id, `unverified` names fields, and the service has not ended before `today`.
+    pub(crate) fn read_whole(name: &str, text: &str, today: Option<&str>) -> Result<Self, InvalidProfile> {
+        let profile = Self::read(name, text)?;
+        let broken = |violation: Violation| InvalidProfile { name: name.to_owned(), problem: violation.describe(text) };
+        let expected = format!(".{}", name.trim_end_matches(".toml"));
+        if profile.file.id != expected {
+            return Err(broken(at(["id"], format!("must be \"{expected}\", like the name of the file"))));
+        }
+        if let Some((sunset, _)) = profile.file.sunset.as_deref().zip(today).filter(|(sunset, today)| sunset < today) {
+            let problem = format!("{sunset} has passed; remove the profile, or describe the new service");
+            return Err(broken(at(["sunset"], problem)));
+        }
+        if let Some(path) = profile.file.unverified.iter().find(|path| !is_field(text, path)) {
+            let problem = format!("names {path}, which is no field of a profile, such as \"wire.token.errors\"");
+            return Err(broken(at(["unverified"], problem)));
+        }
+        Ok(profile)
+    }
+
     /// Parses a connector of this profile.
     pub(crate) fn parse_connector(
         &self,
@@ -184,7 +204,7 @@ impl Profile {
         // How the client authenticates is a property of the provider. The setting is only checked for its form.
         config.boolean("useBasicAuth")?;
         let optional = |template: &Option<String>| template.as_deref().map(|template| Ok(url(template)?.0)).transpose();
-        let mut destinations: Vec<Origin> = Vec::new();
+        let (mut destinations, mut api_domains) = (Vec::<Origin>::new(), Vec::new());
         let (base_url, api_of_grant) = if self.file.grant_values.is_empty() {
             let (base_url, origin) = url(&api.base_url)?;
             destinations.push(origin);
@@ -196,7 +216,12 @@ impl Profile {
             let value = |name: &str| values.get(name).or_else(|| kept.get(name)).map(String::as_str);
             let template = template::fill(&api.base_url, value);
             let template = template.ok_or_else(|| problem("config", "does not set every variable"))?;
-            (None, Some(ApiTemplate { template, values: self.file.grant_values.clone() }))
+            let api = ApiTemplate { template, values: self.file.grant_values.clone() };
+            match api.host() {
+                ApiHost::Fixed(host) => destinations.push(url(&format!("{HTTPS}{host}"))?.1),
+                ApiHost::Within(domains) => api_domains.extend(domains.into_iter().map(str::to_owned)),
+            }
+            (None, Some(api))
         };
         for destination in &api.destinations {
             destinations.push(url(destination)?.1);
@@ -214,6 +239,7 @@ impl Profile {
             endpoints: Some(Endpoints {
                 authorization,
                 token,
+                refresh: optional(&endpoints.refresh)?,
                 revocation: optional(&endpoints.revocation)?,
                 userinfo: optional(&endpoints.userinfo)?,
                 jwks: optional(&endpoints.jwks)?,
@@ -226,6 +252,7 @@ impl Profile {
             },
             destinations,
             base_url,
+            api_domains,
             expected_scopes: wire.scopes.reported(&requested),
             required_scopes: required_scopes::required_scopes(&config, &wire.scopes)?,
             requested_scopes: requested,
@@ -235,12 +262,11 @@ impl Profile {
             refresh_margin: wire.refresh.margin_seconds.map(Duration::from_secs),
             missing: client_id.is_empty().then(|| "secrets.clientId".to_owned()),
         };
-        let refresh_endpoint = optional(&endpoints.refresh)?;
         let probe = self.file.probe().and_then(|template| fill(template).ok());
         let probe = probe.and_then(|url| probe_at(policy, &url, &wire.headers));
         let mut wire = wire.clone();
         wire.refresh.errors.extend(config.refresh_errors()?);
-        Ok(ParsedConnector { settings, wire, refresh_endpoint, api: api_of_grant, probe })
+        Ok(ParsedConnector { settings, wire, api: api_of_grant, probe })
     }
 
     /// Whether the profile decides which hosts receive something. An editor can enter any host for a variable without suffixes.
@@ -530,6 +556,25 @@ impl ProfileFile {
             return of_base("must have the vendor's domain after a grant value in its host");
         }
         Ok(())
+    }
+}
+
+/// Whether a path, such as `wire.token.errors`, names a field of a profile. It need not be in the file.
+fn is_field(text: &str, path: &str) -> bool {
+    let Ok(mut file) = text.parse::<toml::Table>() else { return false };
+    let mut outer: Vec<&str> = path.split('.').collect();
+    let Some(name) = outer.pop() else { return false };
+    let mut table = &mut file;
+    for part in outer {
+        let inner = table.entry(part).or_insert_with(|| toml::Table::new().into());
+        let Some(inner) = inner.as_table_mut() else { return false };
+        table = inner;
+    }
+    // A field refuses or accepts the value. Only what is no field is unknown, and a table without its required fields is not there.
+    table.insert(name.to_owned(), toml::Value::Array(Vec::new()));
+    match ProfileFile::deserialize(file) {
+        Ok(_) => true,
+        Err(error) => !["unknown field", "missing field"].iter().any(|start| error.message().starts_with(start)),
     }
 }
 

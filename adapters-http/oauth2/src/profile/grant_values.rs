@@ -59,7 +59,25 @@ pub(crate) struct ApiTemplate {
     pub(crate) values: BTreeMap<String, GrantValue>,
 }
 
+/// Where the API of each grant is.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum ApiHost<'a> {
+    /// At one host, which the template contains.
+    Fixed(&'a str),
+    /// At one of these domains or below one of them.
+    Within(Vec<&'a str>),
+}
+
 impl ApiTemplate {
+    /// The hosts that the template permits.
+    pub(super) fn host(&self) -> ApiHost<'_> {
+        let host = template::authority(&self.template);
+        let Some((_, domain)) = host.rsplit_once('}') else { return ApiHost::Fixed(host) };
+        let whole = host.strip_prefix('{').and_then(|name| self.values.get(name.strip_suffix('}')?));
+        let suffixes = whole.map_or_else(|| vec![domain], |value| value.suffixes.iter().map(String::as_str).collect());
+        ApiHost::Within(suffixes.into_iter().map(|suffix| suffix.strip_prefix('.').unwrap_or(suffix)).collect())
+    }
+
     /// Whether userinfo contains the values. Otherwise, they are known after the code exchange.
     pub(crate) fn is_of_userinfo(&self) -> bool {
         self.values.values().any(|value| value.from == GrantValueSource::Userinfo)
@@ -173,6 +191,20 @@ mod tests {
             for template in [&host, &label, &id] {
                 assert_eq!(filled(template, value), None, "{value}");
             }
+        }
+    }
+
+    #[test]
+    fn the_hosts_of_a_template_are_known_before_the_grant() {
+        let vendor = || ApiHost::Within(vec!["salesforce.example", "force.example"]);
+        for (text, kind, host) in [
+            ("{instance}/services", GrantValueKind::Url, vendor()),
+            ("{instance}", GrantValueKind::Url, vendor()),
+            ("https://{instance}/v1", GrantValueKind::Host, vendor()),
+            ("https://{instance}.api.example.com/3.0", GrantValueKind::Label, ApiHost::Within(vec!["api.example.com"])),
+            ("https://api.example.com/company/{instance}", GrantValueKind::Id, ApiHost::Fixed("api.example.com")),
+        ] {
+            assert_eq!(template(text, kind).host(), host, "{text}");
         }
     }
 

@@ -30,7 +30,6 @@ pub use self::file::InvalidProfile;
 use self::file::Profile;
 use self::grant_values::ApiTemplate;
 pub use self::page::ProfileSummary;
-use self::place::at;
 use self::rules::Wire;
 pub use self::rules::reported_scopes;
 use crate::egress::EgressPolicy;
@@ -74,8 +73,6 @@ pub struct Profiles {
 pub(crate) struct ParsedConnector {
     pub(crate) settings: ProviderSettings,
     pub(crate) wire: Wire,
-    /// Where tokens are refreshed, if not at the token endpoint.
-    pub(crate) refresh_endpoint: Option<String>,
     /// The API, if each grant names it.
     pub(crate) api: Option<ApiTemplate>,
     /// A request that succeeds with every valid token.
@@ -106,12 +103,7 @@ impl Profiles {
     }
 
     fn add_additional(&mut self, name: &str, text: &str, today: Option<&str>) -> Result<(), InvalidProfile> {
-        let profile = Profile::read(name, text)?;
-        if let Some((sunset, _)) = profile.file.sunset.as_deref().zip(today).filter(|(sunset, today)| sunset < today) {
-            let problem = format!("{sunset} has passed; remove the profile, or describe the new service");
-            return Err(InvalidProfile { name: name.to_owned(), problem: at(["sunset"], problem).describe(text) });
-        }
-        self.insert(name, profile)
+        self.insert(name, Profile::read_whole(name, text, today)?)
     }
 
     fn insert(&mut self, name: &str, profile: Profile) -> Result<(), InvalidProfile> {

@@ -43,9 +43,10 @@ impl Profiles {
         self.known.values().map(ProfileSummary::from).collect()
     }
 
-    /// The summary of one profile file, given by name and text.
-    pub fn summary_of(name: &str, text: &str) -> Result<ProfileSummary, InvalidProfile> {
-        Ok(ProfileSummary::from(&Profile::read(name, text)?))
+    /// The summary of one profile of an operator, given by file name and text. A profile whose service ended before `today`, a
+    /// day such as `2026-01-31`, is not valid.
+    pub fn summary_of(name: &str, text: &str, today: &str) -> Result<ProfileSummary, InvalidProfile> {
+        Ok(ProfileSummary::from(&Profile::read_whole(name, text, Some(today))?))
     }
 
     /// The description of a profile in Markdown: set-up, settings, behaviour, notes, and what is not verified. `None` for

@@ -417,7 +417,8 @@ always = ["offline_access"]
 "#;
 
 fn with(text: &str) -> Result<Profiles, InvalidProfile> {
-    let additional = vec![("test.toml".to_owned(), text.to_owned())];
+    let id = text.split("id = \".").nth(1).and_then(|rest| rest.split('"').next()).unwrap_or("test");
+    let additional = vec![(format!("{id}.toml"), text.to_owned())];
     Profiles::new(EgressPolicy::new(&["*"], &[]).unwrap(), ProfileOptions { additional, ..ProfileOptions::default() })
 }
 
@@ -585,7 +586,7 @@ fn a_violation_names_the_line_the_field_and_the_accepted_form() {
 fn a_profile_of_the_operator_ends_with_its_service() {
     let text = TENANTS.replacen("verified_on", "sunset = \"2026-05-31\"\nverified_on", 1);
     let on = |today: Option<&str>, skip_invalid| {
-        let additional = vec![("test.toml".to_owned(), text.clone())];
+        let additional = vec![("tenants.toml".to_owned(), text.clone())];
         let today = today.map(str::to_owned);
         let options = ProfileOptions { additional, skip_invalid, today, ..ProfileOptions::default() };
         Profiles::new(EgressPolicy::new(&["*"], &[]).unwrap(), options)
@@ -596,6 +597,53 @@ fn a_profile_of_the_operator_ends_with_its_service() {
     let skipping = on(Some("2026-06-01"), true).unwrap();
     assert_eq!(skipping.skipped().len(), 1);
     assert!(skipping.settings(&connector_config(".tenants", r#"{"tenant":"a"}"#)).is_err());
+}
+
+#[test]
+fn a_profile_of_the_operator_keeps_the_rules_of_the_built_in_ones() {
+    for (name, text) in BUILT_IN {
+        assert!(Profile::read_whole(name, text, None).is_ok(), "{name}");
+    }
+    let problem = |name: &str, unverified: &str| {
+        let text = TENANTS.replacen("verified_on", &format!("unverified = [\"{unverified}\"]\nverified_on"), 1);
+        Profile::read_whole(name, &text, None).err().map(|invalid| invalid.problem)
+    };
+    let misnamed = problem("other.toml", "sunset").unwrap();
+    assert!(misnamed.starts_with("line 2: `id` must be \".other\""), "{misnamed}");
+    for field in ["sunset", "wire", "wire.token", "wire.token.errors", "wire.authorize.pkce", "variables.tenant.values"] {
+        assert_eq!(problem("tenants.toml", field), None, "{field}");
+    }
+    for path in
+        ["", ".", "suns", "wire.tokens", "wire.token.error", "id.x", "variables.other.values", "wire..token", "endpoints."]
+    {
+        let problem = problem("tenants.toml", path).unwrap_or_else(|| panic!("{path} is accepted"));
+        assert!(problem.starts_with("line 4: `unverified` names "), "{path}: {problem}");
+    }
+}
+
+#[test]
+fn the_domains_in_which_a_grant_names_its_api_are_part_of_the_settings() {
+    let facts = |profile: &str, settings: &str| {
+        let settings = profiles().settings(&connector_config(profile, settings)).unwrap();
+        let origins: Vec<_> = settings.destinations.iter().map(|origin| origin.as_str().to_owned()).collect();
+        (origins.join(" "), settings.api_domains.join(" "))
+    };
+    let within = |origins: &str, domains: &str| (origins.to_owned(), domains.to_owned());
+    assert_eq!(facts(".pipedrive", "{}"), within("https://api.pipedrive.com", "pipedrive.com"));
+    assert_eq!(facts(".github", "{}"), within("https://api.github.com", ""));
+    let (origins, domains) = facts(".quickbooks", "{}");
+    assert!(origins.starts_with("https://") && origins.ends_with(".api.intuit.com") && domains.is_empty(), "{origins}");
+    for named in [".salesforce", ".docusign", ".mailchimp"] {
+        let (origins, domains) = facts(named, "{}");
+        assert!(origins.is_empty() && domains.contains('.'), "{named}: {origins}, {domains}");
+    }
+}
+
+#[test]
+fn the_refresh_endpoint_is_part_of_the_settings() {
+    let settings = profiles().settings(&connector_config(".figma", "{}")).unwrap();
+    let endpoints = settings.endpoints.unwrap();
+    assert_eq!(endpoints.refresh.as_deref(), Some("https://api.figma.com/v1/oauth/refresh"));
 }
 
 /// A host that an editor enters is not one that the operator approves.

@@ -68,7 +68,7 @@ impl Oauth2Server {
             destinations: settings.destinations.clone(),
             redirect_uri: redirect_uri.to_owned(),
             config: config.to_owned(),
-            base_url: None,
+            api: None,
         })
     }
 
@@ -114,6 +114,7 @@ impl Oauth2Server {
         let endpoints = Endpoints {
             authorization: required("authorization_endpoint")?,
             token: required("token_endpoint")?,
+            refresh: None,
             revocation: url("revocation_endpoint")?,
             userinfo: url("userinfo_endpoint")?,
             jwks: url("jwks_uri")?,
@@ -156,7 +157,7 @@ impl Oauth2Server {
 
 /// Every URL that a request or a browser goes to.
 fn all_urls(endpoints: &Endpoints) -> impl Iterator<Item = &str> {
-    let optional = [&endpoints.revocation, &endpoints.userinfo, &endpoints.jwks];
+    let optional = [&endpoints.refresh, &endpoints.revocation, &endpoints.userinfo, &endpoints.jwks];
     let required = [&endpoints.authorization, &endpoints.token];
     required.into_iter().chain(optional.into_iter().flatten()).map(String::as_str)
 }

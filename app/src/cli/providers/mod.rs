@@ -165,24 +165,13 @@ async fn check_file(file: &Path) -> Result<Vec<String>, Vec<String>> {
     let (profile, exchange) = (read(file)?, read(&exchange_file)?);
     let (profile_name, exchange_name) = (name(file), name(&exchange_file));
     check_exchange((&profile_name, &profile), (&exchange_name, &exchange)).await.map_err(InvalidExchange::problems)?;
-    let summary = Profiles::summary_of(&profile_name, &profile).map_err(|InvalidProfile { problem, .. }| vec![problem])?;
-    let expected = format!(".{}", profile_name.trim_end_matches(".toml"));
-    let mut problems = Vec::new();
-    if summary.id != expected {
-        problems.push(format!("the id is {} and must be {expected}, like the name of the file", summary.id));
-    }
-    let today = jiff::Zoned::now().date();
-    let date = |text: &str| text.parse::<jiff::civil::Date>().ok();
-    if let Some(sunset) = summary.sunset.as_deref().filter(|sunset| date(sunset).is_none_or(|sunset| sunset < today)) {
-        problems
-            .push(format!("the sunset {sunset} has passed, or is no day; remove the profile or describe the new service"));
-    }
-    if !problems.is_empty() {
-        return Err(problems);
-    }
+    let today = profile_folder::today();
+    let summary = Profiles::summary_of(&profile_name, &profile, &today);
+    let summary = summary.map_err(|InvalidProfile { problem, .. }| vec![problem])?;
     let mut remarks = Vec::new();
-    let age = date(&summary.verified_on).and_then(|day| day.until(today).ok()).map_or(0, |span| span.get_days());
-    if age > VERIFIED_WITHIN_DAYS {
+    let date = |text: &str| text.parse::<jiff::civil::Date>().ok();
+    let age = date(&summary.verified_on).zip(date(&today)).and_then(|(day, today)| day.until(today).ok());
+    if age.is_some_and(|age| age.get_days() > VERIFIED_WITHIN_DAYS) {
         remarks.push(format!("was last compared with the documentation on {}", summary.verified_on));
     }
     if !summary.unverified.is_empty() {

@@ -447,7 +447,7 @@ mod tests {
                 destinations: settings.destinations.clone(),
                 redirect_uri: "https://host.example/callback".to_owned(),
                 config: config.settings,
-                base_url: None,
+                api: None,
             };
             let credentials = ClientCredentials { secret: None, user: None };
             let (rotating, requested) = (RotatingAuthorizationServer::new(Reuse::Strict), Mutex::default());

@@ -282,7 +282,7 @@ impl AuthorizationServer for ScriptedAuthorizationServer {
             destinations: settings.destinations.clone(),
             redirect_uri: redirect_uri.to_owned(),
             config: config.to_owned(),
-            base_url: None,
+            api: None,
         })
     }
 

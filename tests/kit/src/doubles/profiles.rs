@@ -82,6 +82,7 @@ impl TestProfiles {
             resources: Vec::new(),
             destinations: vec![fixtures::origin("https://api.example")],
             base_url: Some("https://api.example".to_owned()),
+            api_domains: Vec::new(),
             requested_scopes: Scopes::new(["read", "write"]),
             expected_scopes: Scopes::new(["read", "write"]),
             required_scopes: Scopes::new(["read"]),

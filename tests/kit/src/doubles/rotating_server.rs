@@ -323,7 +323,7 @@ mod tests {
                 destinations: Vec::new(),
                 redirect_uri: String::new(),
                 config: "{}".to_owned(),
-                base_url: None,
+                api: None,
             };
             Self(RotatingAuthorizationServer::new(reuse), provider)
         }
