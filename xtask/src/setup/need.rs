@@ -59,6 +59,13 @@ const NEEDS: &[Need] = &[
         apt: &["chromium"],
         by_hand: "install Chromium so that `chromium` is on the PATH",
     },
+    Need {
+        name: "PostgreSQL 15 or newer",
+        reason: "the store for several nodes",
+        present: |_| std::env::var_os("DATABASE_URL").is_some() || has_postgres(),
+        apt: &["postgresql"],
+        by_hand: "install the server of PostgreSQL, or set DATABASE_URL to one that the tests may use as a superuser",
+    },
 ];
 
 /// Installs missing programs with apt where possible; otherwise fails with instructions.
@@ -101,6 +108,13 @@ pub(super) fn apt_install(sh: &Shell, packages: &[&str]) -> Result {
 pub(super) fn is_debian_as_root(sh: &Shell) -> bool {
     let is_root = || cmd!(sh, "id -u").quiet().read().is_ok_and(|id| id == "0");
     Path::new("/etc/debian_version").exists() && on_path("apt-get").is_some() && is_root()
+}
+
+/// Whether a server is where the tests look for it. Debian does not put its programs into `PATH`.
+fn has_postgres() -> bool {
+    let debian = (15..=18).map(|version| format!("/usr/lib/postgresql/{version}/bin"));
+    let others = ["/usr/local/pgsql/bin", "/opt/homebrew/opt/postgresql@15/bin"].map(str::to_owned);
+    debian.chain(others).any(|folder| Path::new(&folder).join("initdb").is_file())
 }
 
 fn runs(sh: &Shell, program: &str, arguments: &[&str]) -> bool {

@@ -1,0 +1,218 @@
+//! Pending revocations: of former grants, and of unclaimed tokens.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use grantry_domain::authorization::{AuthorizationId, RevocationOutcome};
+use grantry_domain::identity::UserId;
+use grantry_domain::ports::{
+    AuditEvent, LeftOut, RevocationJob, RevocationQueue, RevocationUpdate, StoreError, UnclaimedTokens,
+};
+use grantry_domain::time::Timestamp;
+
+use crate::connection::Connection;
+use crate::error::PgError;
+use crate::records::{AUTHORIZATION_COLUMNS, Columns, UNCLAIMED_COLUMNS, authorization, millis, signed, unclaimed_tokens};
+use crate::sql::{self, Value, params};
+use crate::store::PostgresStore;
+use crate::transaction::Transaction;
+use crate::{client_secrets, outbox};
+
+#[async_trait]
+impl RevocationQueue for PostgresStore {
+    async fn queue_unclaimed(&self, tokens: UnclaimedTokens, audit: Vec<AuditEvent>) -> Result<(), StoreError> {
+        let (tokens, audit) = (&tokens, &audit);
+        self.write(move |transaction| async move { queue_unclaimed(&transaction, tokens, audit).await }).await
+    }
+
+    async fn claim_revocation(
+        &self,
+        worker: [u8; 16],
+        length: Duration,
+        longest_pause: Duration,
+        left_out: LeftOut,
+    ) -> Result<Option<RevocationJob>, StoreError> {
+        let left_out = &left_out;
+        self.write(move |transaction| async move {
+            let claim = Claim { now: transaction.began(), worker, length, longest_pause, left_out };
+            claim.take(&transaction).await
+        })
+        .await
+    }
+
+    async fn update_revocation(
+        &self,
+        job: AuthorizationId,
+        update: RevocationUpdate,
+        audit: Vec<AuditEvent>,
+    ) -> Result<(), StoreError> {
+        let (update, audit) = (&update, &audit);
+        self.write(move |transaction| async move { apply(&transaction, job, update, audit).await }).await
+    }
+}
+
+async fn queue_unclaimed(connection: &Connection, tokens: &UnclaimedTokens, audit: &[AuditEvent]) -> Result<(), PgError> {
+    const QUEUE: &str = "INSERT INTO unclaimed_tokens (id, space, connector, incarnation, epoch, digest, user_id, connection, \
+         sealed, kid, queued_at, attempts, revoke_at) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $11)";
+    let owner = &tokens.owner;
+    let parameters = params![
+        tokens.id.as_bytes(),
+        owner.space.as_str(),
+        owner.connector.as_str(),
+        owner.incarnation.0,
+        signed(owner.epoch.0),
+        owner.digest.0,
+        owner.user.as_str(),
+        owner.connection.as_str(),
+        tokens.sealed.0.as_slice(),
+        tokens.sealed.key_id(),
+        tokens.queued_at.as_millis(),
+        tokens.attempts,
+    ];
+    sql::execute(connection, QUEUE, &parameters).await?;
+    outbox::write(connection, audit).await
+}
+
+/// A table with pending revocations: its name, the rows of it that count, and the column since when a revocation is pending.
+struct Queue {
+    table: &'static str,
+    rows: &'static str,
+    since: &'static str,
+}
+
+const FORMER: Queue = Queue { table: "authorizations", rows: "revocation = 'pending' AND", since: "since" };
+const UNCLAIMED: Queue = Queue { table: "unclaimed_tokens", rows: "", since: "queued_at" };
+
+impl Queue {
+    /// The claimable row that has been due longest, and since when. Walks the index of the due times, past the rows that are
+    /// claimed, left out, or locked by another worker that claims them now.
+    fn first_due(&self, is_due: &str) -> String {
+        let Self { table, rows, since } = self;
+        format!(
+            "SELECT id, revoke_at FROM {table} WHERE {rows} {is_due} \
+             AND (claimed_until IS NULL OR claimed_until <= $1 OR claimed_until > $1 + $2) \
+             AND ({since} <= $1 - $3 OR (digest <> ALL ($4) AND user_id <> ALL ($5))) \
+             ORDER BY revoke_at LIMIT 1 FOR UPDATE SKIP LOCKED"
+        )
+    }
+}
+
+const DUE: &str = "revoke_at <= $1";
+/// Postponed by more than any pause, before the clock was set back.
+const IMPLAUSIBLE: &str = "revoke_at > $1 + $3";
+
+struct Claim<'c> {
+    now: Timestamp,
+    worker: [u8; 16],
+    length: Duration,
+    longest_pause: Duration,
+    left_out: &'c LeftOut,
+}
+
+impl Claim<'_> {
+    /// Claims the revocation that has been due longest. A row that cannot be restored is claimed as well and logged, so that it
+    /// does not block the others; it is tried again when its claim ends.
+    async fn take(&self, transaction: &Transaction) -> Result<Option<RevocationJob>, PgError> {
+        loop {
+            let former = self.due(transaction, &FORMER).await?;
+            let unclaimed = self.due(transaction, &UNCLAIMED).await?;
+            let job = match (former, unclaimed) {
+                (Some((id, at)), other) if other.as_ref().is_none_or(|(_, other)| at <= *other) => {
+                    self.hold(transaction, &FORMER, &id).await?;
+                    let query = format!("SELECT {AUTHORIZATION_COLUMNS} FROM authorizations AS a WHERE a.id = $1");
+                    let row = sql::first(transaction, &query, &params![id.as_slice()]).await?;
+                    let former = row.as_ref().map(authorization).transpose();
+                    former.map(|found| found.map(|former| RevocationJob::FormerGrant(Box::new(former))))
+                }
+                (_, Some((id, _))) => {
+                    self.hold(transaction, &UNCLAIMED, &id).await?;
+                    let query = format!("SELECT {UNCLAIMED_COLUMNS} FROM unclaimed_tokens WHERE id = $1");
+                    let row = sql::first(transaction, &query, &params![id.as_slice()]).await?;
+                    let tokens = row.as_ref().map(unclaimed_tokens).transpose();
+                    tokens.map(|found| found.map(|tokens| RevocationJob::Unclaimed(Box::new(tokens))))
+                }
+                (_, None) => return Ok(None),
+            };
+            match job {
+                Err(PgError::Store(error @ StoreError::Inconsistent { .. })) => {
+                    tracing::error!(%error, "a pending revocation cannot be read and is skipped");
+                }
+                job => return job,
+            }
+        }
+    }
+
+    /// The row of a queue to claim, and since when it is due.
+    async fn due(&self, connection: &Connection, queue: &Queue) -> Result<Option<(Vec<u8>, i64)>, PgError> {
+        let parameters = [
+            self.now.as_millis().into(),
+            millis(self.length).into(),
+            millis(self.longest_pause).into(),
+            Value::ByteStrings(self.left_out.digests.iter().map(|digest| digest.0.as_slice()).collect()),
+            Value::Texts(self.left_out.users.iter().map(UserId::as_str).collect()),
+        ];
+        for is_due in [DUE, IMPLAUSIBLE] {
+            if let Some(row) = sql::first(connection, &queue.first_due(is_due), &parameters).await? {
+                let mut columns = Columns::of_group(&row, queue.table);
+                return Ok(Some((columns.bytes()?.to_vec(), columns.integer()?)));
+            }
+        }
+        Ok(None)
+    }
+
+    async fn hold(&self, connection: &Connection, queue: &Queue, id: &[u8]) -> Result<(), PgError> {
+        let statement = format!("UPDATE {} SET claimed_by = $2, claimed_until = $3 WHERE id = $1", queue.table);
+        let until = self.now.plus(self.length).as_millis();
+        sql::execute(connection, &statement, &params![id, self.worker, until]).await?;
+        Ok(())
+    }
+}
+
+/// Completes, postpones or continues a revocation. Does nothing if it is not pending.
+async fn apply(
+    transaction: &Transaction,
+    job: AuthorizationId,
+    update: &RevocationUpdate,
+    audit: &[AuditEvent],
+) -> Result<(), PgError> {
+    let changed = match update {
+        RevocationUpdate::Completed(outcome) => complete(transaction, job, *outcome).await?,
+        RevocationUpdate::Retry { at } => postpone(transaction, job, *at, 1).await?,
+        RevocationUpdate::Deferred { at } => postpone(transaction, job, *at, 0).await?,
+        RevocationUpdate::Refreshed { sealed, revision } => {
+            const FORMER: &str = "UPDATE authorizations SET sealed = $2, kid = $3, revision = $4, revoke_in_doubt = FALSE \
+                 WHERE id = $1 AND revocation = 'pending'";
+            const UNCLAIMED: &str = "UPDATE unclaimed_tokens SET sealed = $2, kid = $3 WHERE id = $1 AND $4 >= 0";
+            let parameters = params![job.as_bytes(), sealed.0.as_slice(), sealed.key_id(), signed(revision.0)];
+            let former = sql::execute(transaction, FORMER, &parameters).await?;
+            former + sql::execute(transaction, UNCLAIMED, &parameters).await?
+        }
+    };
+    if changed > 0 {
+        outbox::write(transaction, audit).await?;
+        client_secrets::destroy_unneeded(transaction, transaction.began()).await?;
+    }
+    Ok(())
+}
+
+/// Destroys the tokens. A former grant keeps the outcome; the row of unclaimed tokens is removed.
+async fn complete(connection: &Connection, job: AuthorizationId, outcome: RevocationOutcome) -> Result<u64, PgError> {
+    const FORMER: &str = "UPDATE authorizations SET revocation = $2, sealed = NULL, kid = NULL, revision = 0, \
+         revoke_at = NULL, revoke_attempts = NULL, revoke_in_doubt = NULL, claimed_by = NULL, claimed_until = NULL \
+         WHERE id = $1 AND revocation = 'pending'";
+    const UNCLAIMED: &str = "DELETE FROM unclaimed_tokens WHERE id = $1";
+    let former = sql::execute(connection, FORMER, &params![job.as_bytes(), outcome.as_str()]).await?;
+    Ok(former + sql::execute(connection, UNCLAIMED, &params![job.as_bytes()]).await?)
+}
+
+/// Counts failed attempts and releases the claim.
+async fn postpone(connection: &Connection, job: AuthorizationId, at: Timestamp, failed: u32) -> Result<u64, PgError> {
+    const FORMER: &str = "UPDATE authorizations SET revoke_at = $2, revoke_attempts = revoke_attempts + $3, \
+         claimed_by = NULL, claimed_until = NULL WHERE id = $1 AND revocation = 'pending'";
+    const UNCLAIMED: &str = "UPDATE unclaimed_tokens SET revoke_at = $2, attempts = attempts + $3, \
+         claimed_by = NULL, claimed_until = NULL WHERE id = $1";
+    let parameters = params![job.as_bytes(), at.as_millis(), failed];
+    let former = sql::execute(connection, FORMER, &parameters).await?;
+    Ok(former + sql::execute(connection, UNCLAIMED, &parameters).await?)
+}

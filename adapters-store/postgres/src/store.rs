@@ -1,0 +1,176 @@
+//! The store: transactions that write, and reads beside them.
+
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use grantry_domain::ports::{Clock, SecureRandom, StoreClock, StoreError};
+use grantry_domain::time::Timestamp;
+use tokio::time::sleep;
+use tokio_postgres::Row;
+
+use crate::connection::{Connector, Pool, Readers};
+use crate::error::PgError;
+use crate::options::PostgresOptions;
+use crate::schema::{self, Found};
+use crate::sql::{self, NOW, Value};
+use crate::transaction::{Transaction, Transactions};
+
+/// How often a transaction is repeated after a conflict with a concurrent one.
+const CONFLICTS: u32 = 8;
+/// How often work is repeated after the connection was lost. Idle connections of a server that was restarted are all closed.
+const LOSSES: u32 = 2;
+/// The pause before the first repetition after a conflict; it doubles, and a random part of it is waited for.
+const PAUSE: Duration = Duration::from_millis(4);
+
+/// An open store on one database. Share it behind an `Arc`, and [`close`](Self::close) it at the end.
+///
+/// Any number of nodes may have the same database open. The store needs a Tokio runtime.
+pub struct PostgresStore {
+    transactions: Transactions,
+    readers: Readers,
+    clock: Option<Arc<dyn Clock>>,
+    random: Arc<dyn SecureRandom>,
+    deployment: [u8; 16],
+    /// This node.
+    node: [u8; 16],
+    event_claim: Duration,
+}
+
+impl PostgresStore {
+    /// Connects to a database and migrates its schema to the newest version. Of several nodes that start at the same time, one
+    /// migrates. A role that may not create tables suffices if the schema is already of the newest version.
+    ///
+    /// Fails with `Unusable` for a database that is a standby, not UTF-8, of another deployment or of a newer version, for a role
+    /// that lacks a privilege, and for a certificate or a password that is refused; with `Unavailable` while the server cannot be
+    /// reached. Needs a Tokio runtime.
+    pub async fn open(options: PostgresOptions) -> Result<Self, StoreError> {
+        let mut node = [0; 16];
+        options.random.fill(&mut node).map_err(|_| StoreError::Unavailable)?;
+        let connector = Connector::new(&options)?;
+        let pool = Pool::new(connector.clone(), options.connections, options.acquire_timeout);
+        let Found { deployment, is_tracked } = schema::open(&pool, &options).await?;
+        Ok(Self {
+            transactions: Transactions::new(pool, options.clock.clone(), options.statement_timeout, is_tracked),
+            readers: Readers::new(connector, options.readers),
+            clock: options.clock,
+            random: options.random,
+            deployment,
+            node,
+            event_claim: options.event_claim,
+        })
+    }
+
+    /// The id of the deployment that this database belongs to. It is part of the associated data of every sealed record.
+    pub fn deployment_id(&self) -> [u8; 16] {
+        self.deployment
+    }
+
+    /// Closes the connections. Transactions that have begun end first; later calls are `Unavailable`.
+    pub async fn close(&self) {
+        self.transactions.pool().close();
+        self.readers.close().await;
+    }
+
+    /// The number of connections in use for writes and long reads, for metrics.
+    pub fn connections_in_use(&self) -> usize {
+        self.transactions.pool().in_use()
+    }
+
+    pub(crate) fn node(&self) -> [u8; 16] {
+        self.node
+    }
+
+    pub(crate) fn event_claim(&self) -> Duration {
+        self.event_claim
+    }
+
+    /// The clock of the options, or else the instant that the database returned.
+    pub(crate) fn clock_or(&self, of_database: Timestamp) -> Timestamp {
+        self.clock.as_ref().map_or(of_database, |clock| clock.now())
+    }
+
+    /// Writes in one transaction. It is repeated if it conflicts with a concurrent one, and if its connection is lost before
+    /// anything was committed. Returns after the commit.
+    pub(crate) async fn write<T, F>(&self, work: impl Fn(Transaction) -> F) -> Result<T, StoreError>
+    where
+        F: Future<Output = Result<T, PgError>>,
+    {
+        let (mut conflicts, mut losses) = (0, 0);
+        loop {
+            match self.attempt(&work).await {
+                Err(PgError::Conflict) if conflicts < CONFLICTS => {
+                    sleep(self.pause(conflicts)).await;
+                    conflicts += 1;
+                }
+                Err(PgError::Lost) if losses < LOSSES => losses += 1,
+                outcome => return Ok(outcome?),
+            }
+        }
+    }
+
+    async fn attempt<T, F>(&self, work: &impl Fn(Transaction) -> F) -> Result<T, PgError>
+    where
+        F: Future<Output = Result<T, PgError>>,
+    {
+        let transaction = self.transactions.begin().await?;
+        let outcome = work(transaction.clone()).await;
+        self.transactions.end(transaction, outcome).await
+    }
+
+    /// A random part of a pause that doubles each time, so that transactions that met do not meet again.
+    fn pause(&self, repetition: u32) -> Duration {
+        let mut part = [0xff];
+        // Without randomness the whole pause is waited for.
+        let _ = self.random.fill(&mut part);
+        PAUSE * 2_u32.pow(repetition) * (u32::from(part[0]) + 1) / 256
+    }
+
+    /// Reads a few rows by one statement.
+    pub(crate) async fn point_read(&self, sql: &str, parameters: &[Value<'_>]) -> Result<Vec<Row>, StoreError> {
+        let mut losses = 0;
+        loop {
+            let read = async { sql::rows(&*self.readers.get().await?, sql, parameters).await };
+            match read.await {
+                Err(PgError::Lost) if losses < LOSSES => losses += 1,
+                rows => return Ok(rows?),
+            }
+        }
+    }
+
+    /// Reads any number of rows by one statement.
+    pub(crate) async fn long_read(&self, sql: &str, parameters: &[Value<'_>]) -> Result<Vec<Row>, StoreError> {
+        let mut losses = 0;
+        loop {
+            let read = async {
+                let connection = self.transactions.pool().acquire().await?;
+                let rows = sql::rows(&connection, sql, parameters).await;
+                connection.release();
+                rows
+            };
+            match read.await {
+                Err(PgError::Lost) if losses < LOSSES => losses += 1,
+                rows => return Ok(rows?),
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl StoreClock for PostgresStore {
+    async fn now(&self) -> Result<Timestamp, StoreError> {
+        if let Some(clock) = &self.clock {
+            return Ok(clock.now());
+        }
+        let rows = self.point_read(&format!("SELECT {NOW}"), &[]).await?;
+        Ok(Timestamp::from_millis(sql::number_of(rows.first())?))
+    }
+}
+
+impl fmt::Debug for PostgresStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PostgresStore").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,185 @@
+//! The URL of the database. It contains a password, which no text of this program repeats.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use grantry_domain::ports::StoreError;
+use percent_encoding::percent_decode_str;
+use tokio_postgres::Config;
+use tokio_postgres::config::{Host, SslMode, TargetSessionAttrs};
+
+use crate::error::{PgError, unusable};
+
+/// The pause before the system checks whether the server of an idle connection is still there. The driver sets two hours.
+const KEEPALIVE: Duration = Duration::from_secs(30);
+const KEEPALIVE_OF_DRIVER: Duration = Duration::from_hours(2);
+
+/// A checked URL: `postgres://USER:PASSWORD@HOST:PORT/DATABASE`, or `postgresql://`.
+///
+/// Several hosts are separated by commas; the one that accepts writes is used. Parameters are those of the driver
+/// (`application_name`, `keepalives_idle`, `options` …) and:
+///
+/// | parameter | value |
+/// |---|---|
+/// | `sslmode` | `verify-full`: TLS, with a certificate that is valid for the host name. The default, and the only mode for other machines. `disable`: no TLS. The default, and only allowed, for a loopback address, `localhost` and a Unix socket |
+/// | `sslrootcert` | a file with the trusted certificates, PEM. `system`, the default: those of the system |
+///
+/// `Debug` prints hosts and database only.
+#[derive(Clone)]
+pub struct PostgresUrl {
+    pub(crate) config: Config,
+    /// Whether connections use TLS.
+    pub(crate) is_encrypted: bool,
+    /// The file with trusted certificates; `None`: those of the system.
+    pub(crate) root_certificates: Option<PathBuf>,
+}
+
+impl PostgresUrl {
+    /// Parses a URL. Connects to nothing.
+    ///
+    /// An error is [`StoreError::Unusable`]; its text contains no part of the URL.
+    pub fn parse(url: &str) -> Result<Self, StoreError> {
+        parse(url).map_err(StoreError::from)
+    }
+}
+
+impl FromStr for PostgresUrl {
+    type Err = StoreError;
+
+    fn from_str(url: &str) -> Result<Self, StoreError> {
+        Self::parse(url)
+    }
+}
+
+impl fmt::Debug for PostgresUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PostgresUrl")
+            .field("hosts", &self.config.get_hosts())
+            .field("database", &self.config.get_dbname())
+            .field("is_encrypted", &self.is_encrypted)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The parameters that the driver does not have in this form.
+#[derive(Default)]
+struct Own {
+    mode: Option<bool>,
+    roots: Option<PathBuf>,
+}
+
+fn parse(url: &str) -> Result<PostgresUrl, PgError> {
+    if !["postgres://", "postgresql://"].iter().any(|scheme| url.starts_with(scheme)) {
+        return Err(unusable("`store.url` does not begin with postgres:// or postgresql://"));
+    }
+    let (base, query) = url.split_once('?').unwrap_or((url, ""));
+    let mut own = Own::default();
+    let mut others = Vec::new();
+    for parameter in query.split('&').filter(|parameter| !parameter.is_empty()) {
+        if !take(&mut own, parameter)? {
+            others.push(parameter);
+        }
+    }
+    let rest = if others.is_empty() { base.to_owned() } else { format!("{base}?{}", others.join("&")) };
+    let mut config = Config::from_str(&rest).map_err(|_| unusable("`store.url` is not a URL of a PostgreSQL database"))?;
+    if config.get_hosts().is_empty() {
+        return Err(unusable("`store.url` names no host"));
+    }
+    let is_local = config.get_hosts().iter().all(is_local) && config.get_hostaddrs().iter().all(IpAddr::is_loopback);
+    let is_encrypted = own.mode.unwrap_or(!is_local);
+    if !is_encrypted && !is_local {
+        return Err(unusable("`sslmode=disable` in `store.url` is allowed only for this machine; use verify-full"));
+    }
+    config.ssl_mode(if is_encrypted { SslMode::Require } else { SslMode::Disable });
+    if config.get_hosts().len() > 1 {
+        // After a failover another of the hosts accepts writes.
+        config.target_session_attrs(TargetSessionAttrs::ReadWrite);
+    }
+    if config.get_application_name().is_none() {
+        config.application_name("grantry");
+    }
+    if config.get_keepalives_idle() == KEEPALIVE_OF_DRIVER {
+        config.keepalives_idle(KEEPALIVE);
+    }
+    Ok(PostgresUrl { config, is_encrypted, root_certificates: own.roots })
+}
+
+/// Takes a parameter that the driver does not get; false for any other.
+fn take(own: &mut Own, parameter: &str) -> Result<bool, PgError> {
+    let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
+    match (name, value) {
+        ("sslmode", "verify-full") => own.mode = Some(true),
+        ("sslmode", "disable") => own.mode = Some(false),
+        ("sslmode", _) => return Err(unusable("`sslmode` in `store.url` is neither verify-full nor disable")),
+        ("sslrootcert", "system") => own.roots = None,
+        ("sslrootcert", file) => {
+            let file = percent_decode_str(file).decode_utf8();
+            let file = file.map_err(|_| unusable("`sslrootcert` in `store.url` is not UTF-8"))?;
+            own.roots = Some(PathBuf::from(file.into_owned()));
+        }
+        _ => return Ok(false),
+    }
+    Ok(true)
+}
+
+/// Whether data to a host does not leave this machine.
+fn is_local(host: &Host) -> bool {
+    match host {
+        Host::Tcp(name) => {
+            let address = name.trim_start_matches('[').trim_end_matches(']');
+            name == "localhost" || address.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+        }
+        #[cfg(unix)]
+        Host::Unix(_) => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(url: &str) -> &'static str {
+        match PostgresUrl::parse(url) {
+            Err(StoreError::Unusable(text)) => text,
+            other => panic!("the URL was not refused: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn r72_tls_with_a_verified_name_is_the_default_for_other_machines() {
+        let encrypted = |url: &str| PostgresUrl::parse(url).unwrap().is_encrypted;
+        assert!(encrypted("postgres://u:p@db.example/grantry"));
+        assert!(encrypted("postgres://u:p@10.0.0.1,127.0.0.1/grantry"));
+        assert!(encrypted("postgres://u:p@localhost/grantry?sslmode=verify-full"));
+        for local in ["127.0.0.1", "[::1]", "localhost", "%2Frun%2Fpostgresql"] {
+            assert!(!encrypted(&format!("postgres://u:p@{local}/grantry")), "{local}");
+        }
+        assert!(refusal("postgres://u:p@db.example/grantry?sslmode=disable").contains("only for this machine"));
+        assert!(refusal("postgres://u:p@localhost/grantry?hostaddr=10.0.0.1&sslmode=disable").contains("only for this"));
+        for weaker in ["prefer", "require", "verify-ca", "allow"] {
+            assert!(refusal(&format!("postgres://db.example/g?sslmode={weaker}")).contains("`sslmode`"), "{weaker}");
+        }
+    }
+
+    #[test]
+    fn parameters_of_the_driver_are_kept() {
+        let url =
+            PostgresUrl::parse("postgresql://u@db/g?application_name=a&sslrootcert=%2Fetc%2Froot.pem&sslmode=verify-full");
+        let url = url.unwrap();
+        assert_eq!(url.config.get_application_name(), Some("a"));
+        assert_eq!(url.root_certificates, Some(PathBuf::from("/etc/root.pem")));
+        assert_eq!(PostgresUrl::parse("postgres://u@db/g?sslrootcert=system").unwrap().root_certificates, None);
+    }
+
+    #[test]
+    fn r78_no_text_contains_a_part_of_the_password() {
+        let url = PostgresUrl::parse("postgres://user:hunter2@db.example/grantry").unwrap();
+        assert!(!format!("{url:?}").contains("hunter2"));
+        for wrong in ["mysql://user:hunter2@h/d", "postgres://user:hunter2@h:port/d", "postgres://hunter2?sslmode=hunter2"] {
+            assert!(!refusal(wrong).contains("hunter2"), "{wrong}");
+        }
+    }
+}

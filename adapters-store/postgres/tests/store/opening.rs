@@ -1,0 +1,130 @@
+//! Opening a database: what is refused, and what several nodes do at the same time.
+
+use std::time::Duration;
+
+use grantry_domain::ports::{StoreClock, StoreError};
+use grantry_store_postgres::{PostgresOptions, PostgresStore};
+use grantry_test_postgres::TestDatabase as Database;
+
+use crate::database::{TestDatabase, options_of};
+
+/// The error text for the operator. It names the setting.
+async fn refusal(options: PostgresOptions) -> &'static str {
+    match PostgresStore::open(options).await {
+        Err(StoreError::Unusable(text)) => {
+            assert!(text.contains("`store.url`"), "{text}");
+            text
+        }
+        other => panic!("the database was not refused: {other:?}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_many_starting_nodes_one_migrates() {
+    let database = TestDatabase::new().await;
+    let starts: Vec<_> = (0..8).map(|_| tokio::spawn(PostgresStore::open(database.options()))).collect();
+    let mut deployments = Vec::new();
+    for start in starts {
+        deployments.push(start.await.unwrap().unwrap().deployment_id());
+    }
+    assert!(deployments.iter().all(|id| *id == deployments[0] && *id != [0; 16]));
+    let applied = "SELECT count(*) FROM grantry_migrations";
+    let row = database.database.client().await.query_one(applied, &[]).await.unwrap();
+    assert_eq!(row.get::<_, i64>(0), 1);
+}
+
+#[tokio::test]
+async fn a_newer_schema_or_another_build_is_refused() {
+    let database = TestDatabase::new().await;
+    database.open().await.close().await;
+    let client = database.database.client().await;
+    let add = "INSERT INTO grantry_migrations VALUES (1000, sha256('x'), 0)";
+    client.batch_execute(add).await.unwrap();
+    assert!(refusal(database.options()).await.contains("a newer version of this program"));
+    let edit = "DELETE FROM grantry_migrations WHERE version = 1000; UPDATE grantry_migrations SET hash = sha256('x')";
+    client.batch_execute(edit).await.unwrap();
+    assert!(refusal(database.options()).await.contains("a build with other migrations"));
+}
+
+#[tokio::test]
+async fn the_deployment_id_is_drawn_once_and_compared() {
+    let database = TestDatabase::new().await;
+    let drawn = database.open().await.deployment_id();
+    assert_ne!(drawn, [0; 16]);
+    assert_eq!(database.open().await.deployment_id(), drawn);
+    let given = |id| PostgresOptions { deployment_id: Some(id), ..database.options() };
+    assert_eq!(PostgresStore::open(given(drawn)).await.unwrap().deployment_id(), drawn);
+    assert!(refusal(given([9; 16])).await.contains("another deployment"));
+    let database = TestDatabase::new().await;
+    let given = PostgresOptions { deployment_id: Some([9; 16]), ..database.options() };
+    assert_eq!(PostgresStore::open(given).await.unwrap().deployment_id(), [9; 16]);
+}
+
+#[tokio::test]
+async fn a_read_only_database_is_refused_and_not_changed() {
+    let database = TestDatabase::new().await;
+    let read_only = format!("ALTER DATABASE {} SET default_transaction_read_only = on", database.database.name());
+    database.database.administrator().await.batch_execute(&read_only).await.unwrap();
+    assert!(refusal(database.options()).await.contains("read-only standby"));
+}
+
+#[tokio::test]
+async fn another_encoding_is_refused() {
+    let database = Database::with("ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0").await;
+    assert!(refusal(options_of(&database.url())).await.contains("encoding UTF8"));
+}
+
+#[tokio::test]
+async fn tables_of_another_program_are_refused() {
+    let database = TestDatabase::new().await;
+    database.database.client().await.batch_execute("CREATE TABLE sessions (x INTEGER)").await.unwrap();
+    assert!(refusal(database.options()).await.contains("tables of another program"));
+}
+
+#[tokio::test]
+async fn a_role_without_a_privilege_is_refused_and_one_that_cannot_migrate_suffices() {
+    let mut database = Database::new().await;
+    let (role, url) = database.add_role().await;
+    // An empty database, in which the role may create nothing.
+    assert!(refusal(options_of(&url)).await.contains("lacks a privilege"));
+
+    let owner = PostgresStore::open(options_of(&database.url())).await.unwrap();
+    assert!(refusal(options_of(&url)).await.contains("lacks a privilege"));
+    let all = format!(
+        "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {role}; \
+         REVOKE INSERT, UPDATE, DELETE ON grantry_migrations FROM {role}"
+    );
+    database.client().await.batch_execute(&all).await.unwrap();
+    let store = PostgresStore::open(options_of(&url)).await.unwrap();
+    assert_eq!(store.deployment_id(), owner.deployment_id());
+    assert_eq!(store.probe().await, Ok(()));
+
+    database.client().await.batch_execute(&format!("REVOKE UPDATE ON authorizations FROM {role}")).await.unwrap();
+    assert!(refusal(options_of(&url)).await.contains("lacks a privilege"));
+    drop((store, owner));
+}
+
+#[tokio::test]
+async fn a_missing_database_and_an_unreachable_server_are_reported() {
+    let database = Database::new().await;
+    let missing = database.url().replace(database.name(), "no_such_database");
+    assert!(refusal(options_of(&missing)).await.contains("does not exist"));
+    // No server listens on this port.
+    let options = PostgresOptions { connect_timeout: Duration::from_secs(1), ..options_of("postgres://u@127.0.0.1:1/d") };
+    assert_eq!(PostgresStore::open(options).await.unwrap_err(), StoreError::Unavailable);
+    let encrypted = format!("{}?sslmode=verify-full", database.url());
+    assert!(refusal(options_of(&encrypted)).await.contains("does not support TLS"));
+}
+
+#[tokio::test]
+async fn the_clock_is_that_of_the_database() {
+    let database = Database::new().await;
+    let store = PostgresStore::open(options_of(&database.url())).await.unwrap();
+    let client = database.client().await;
+    let read = async || {
+        let row = client.query_one("SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint", &[]).await.unwrap();
+        row.get::<_, i64>(0)
+    };
+    let (before, now, after) = (read().await, store.now().await.unwrap().as_millis(), read().await);
+    assert!(before - 1 <= now && now <= after + 1, "{before} {now} {after}");
+}

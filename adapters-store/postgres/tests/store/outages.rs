@@ -1,0 +1,135 @@
+//! Lost connections, a restart of the server, a full pool.
+
+use std::time::Duration;
+
+use grantry_domain::identity::Actor;
+use grantry_domain::ports::{AuditEvent, AuditKind, AuditOutbox, AuthorizationStore, StoreClock, StoreError};
+use grantry_store_postgres::{PostgresOptions, PostgresStore, StoreFault};
+use grantry_test_postgres::private_cluster;
+use grantry_testkit::doubles::fixtures;
+
+use crate::database::{TestDatabase, find, options_of};
+
+fn event(database: &TestDatabase, text: &str) -> AuditEvent {
+    AuditEvent::new(AuditKind::DecryptFailed, Actor::Agent(text.to_owned()), database.now())
+}
+
+#[tokio::test]
+async fn connections_that_were_ended_are_replaced() {
+    let database = TestDatabase::new().await;
+    let store = database.open().await;
+    let connector = database.add_connector(&store).await;
+    let owner = fixtures::authorization_key_of(&connector, "alice");
+    let grant = database.connect(&store, fixtures::authorization_id(1), &owner).await;
+    for n in 0..3 {
+        database.database.disconnect_all().await;
+        store.record(vec![event(&database, &n.to_string())]).await.unwrap();
+        database.database.disconnect_all().await;
+        assert_eq!(find(&store, grant.id).await, grant);
+        database.database.disconnect_all().await;
+        assert_eq!(store.probe().await, Ok(()));
+    }
+    // Each write was performed once.
+    let written = store.pending_events(100).await.unwrap();
+    assert_eq!(written.iter().filter(|recorded| recorded.event.kind == AuditKind::DecryptFailed).count(), 3);
+}
+
+/// Writers whose connections are ended at any moment: what is reported as written is there, and nothing is there twice.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn writes_beside_ended_connections_are_performed_once() {
+    let database = TestDatabase::new().await;
+    let store = std::sync::Arc::new(database.open().await);
+    let ending = async {
+        for _ in 0..20 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            database.database.disconnect_all().await;
+        }
+    };
+    let writer = async |worker: usize| {
+        let mut written = Vec::new();
+        for n in 0..40 {
+            let name = format!("{worker}-{n}");
+            match store.record(vec![event(&database, &name)]).await {
+                Ok(()) => written.push(name),
+                Err(StoreError::Unavailable | StoreError::OutcomeUnknown) => {}
+                Err(error) => panic!("{error:?}"),
+            }
+        }
+        written
+    };
+    let ((), one, two, three) = tokio::join!(ending, writer(1), writer(2), writer(3));
+    let mut stored: Vec<_> = Vec::new();
+    for recorded in store.pending_events(1000).await.unwrap() {
+        if let Actor::Agent(name) = recorded.event.actor {
+            stored.push(name);
+        }
+    }
+    for name in [one, two, three].concat() {
+        assert_eq!(stored.iter().filter(|found| **found == name).count(), 1, "{name}");
+    }
+    stored.sort_unstable();
+    assert!(stored.windows(2).all(|pair| pair[0] != pair[1]), "an event was written twice");
+}
+
+#[tokio::test]
+async fn a_server_that_was_stopped_is_unavailable_until_it_is_back() {
+    let cluster = private_cluster();
+    let options = PostgresOptions {
+        acquire_timeout: Duration::from_secs(1),
+        statement_timeout: Duration::from_secs(2),
+        ..options_of(&cluster.url("postgres"))
+    };
+    let store = PostgresStore::open(options).await.unwrap();
+    store.record(Vec::new()).await.unwrap();
+    for mode in ["fast", "immediate"] {
+        cluster.stop(mode);
+        assert_eq!(store.record(Vec::new()).await, Err(StoreError::Unavailable));
+        assert_eq!(store.now().await, Err(StoreError::Unavailable));
+        assert_eq!(store.probe().await, Err(StoreFault::NotReachable));
+        cluster.start();
+        assert_eq!(store.probe().await, Ok(()));
+        store.record(Vec::new()).await.unwrap();
+    }
+    store.close().await;
+    assert_eq!(store.record(Vec::new()).await, Err(StoreError::Unavailable));
+    assert_eq!(store.now().await, Err(StoreError::Unavailable));
+}
+
+#[tokio::test]
+async fn a_lock_that_is_held_too_long_makes_a_write_unavailable() {
+    let database = TestDatabase::new().await;
+    let options = PostgresOptions { statement_timeout: Duration::from_millis(300), ..database.options() };
+    let store = PostgresStore::open(options).await.unwrap();
+    let connector = database.add_connector(&store).await;
+    let owner = fixtures::authorization_key_of(&connector, "alice");
+    let grant = database.connect(&store, fixtures::authorization_id(1), &owner).await;
+    let other = database.database.client().await;
+    other.batch_execute("BEGIN; SELECT 1 FROM authorizations FOR UPDATE").await.unwrap();
+    let next = fixtures::authorization(&grant);
+    let version = crate::database::version(&grant);
+    assert_eq!(store.replace(next, version, Vec::new()).await, Err(StoreError::Unavailable));
+    // Reads do not wait.
+    assert_eq!(find(&store, grant.id).await, grant);
+    other.batch_execute("ROLLBACK").await.unwrap();
+    assert!(store.replace(fixtures::authorization(&grant), version, Vec::new()).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_full_pool_makes_a_write_unavailable() {
+    let database = TestDatabase::new().await;
+    let options = PostgresOptions { connections: 1, acquire_timeout: Duration::from_millis(100), ..database.options() };
+    let store = std::sync::Arc::new(PostgresStore::open(options).await.unwrap());
+    let other = database.database.client().await;
+    other.batch_execute("BEGIN; LOCK TABLE events").await.unwrap();
+    let waiting = {
+        let (store, event) = (store.clone(), event(&database, "1"));
+        tokio::spawn(async move { store.record(vec![event]).await })
+    };
+    while store.connections_in_use() == 0 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(store.record(Vec::new()).await, Err(StoreError::Unavailable));
+    other.batch_execute("ROLLBACK").await.unwrap();
+    waiting.await.unwrap().unwrap();
+    assert_eq!(store.connections_in_use(), 0);
+}

@@ -1,0 +1,243 @@
+//! Starting and stopping clusters.
+
+use std::fs::{self, File, OpenOptions};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// The account that runs the server where the tests run as root, which the server refuses.
+const ACCOUNT: &str = "postgres";
+
+/// Folders with the binaries of a server, the newest version first. Debian does not put them into `PATH`.
+const FOLDERS: [&str; 6] = [
+    "/usr/lib/postgresql/18/bin",
+    "/usr/lib/postgresql/17/bin",
+    "/usr/lib/postgresql/16/bin",
+    "/usr/lib/postgresql/15/bin",
+    "/usr/local/pgsql/bin",
+    "/opt/homebrew/opt/postgresql@15/bin",
+];
+
+/// A running cluster.
+#[derive(Debug)]
+pub struct Cluster {
+    /// The URL of a superuser, without a database.
+    url: String,
+    /// Where its files are; `None` for a cluster of the environment.
+    folder: Option<PathBuf>,
+    is_private: bool,
+    /// Keeps the watchdog from stopping it.
+    _lock: Option<File>,
+}
+
+impl Cluster {
+    /// The cluster that the tests of a run share.
+    pub fn shared() -> &'static Self {
+        static SHARED: OnceLock<Cluster> = OnceLock::new();
+        SHARED.get_or_init(|| match std::env::var("DATABASE_URL") {
+            Ok(url) => {
+                let base = url.split('?').next().unwrap_or(&url);
+                let authority = base.splitn(4, '/').take(3).collect::<Vec<_>>().join("/");
+                Self { url: authority, folder: None, is_private: false, _lock: None }
+            }
+            Err(_) => start_shared(),
+        })
+    }
+
+    /// The URL of a database.
+    pub fn url(&self, database: &str) -> String {
+        format!("{}/{database}", self.url)
+    }
+
+    /// The URL of a database for another role, which needs no password.
+    pub fn url_of_role(&self, role: &str, database: &str) -> String {
+        let (_, host) = self.url.rsplit_once('@').expect("a role in the URL");
+        format!("postgres://{role}@{host}/{database}")
+    }
+
+    /// Stops a private cluster and starts it again. `mode` is that of `pg_ctl stop`: `fast` or `immediate`.
+    pub fn restart(&self, mode: &str) {
+        self.stop(mode);
+        self.start();
+    }
+
+    /// Stops a private cluster.
+    pub fn stop(&self, mode: &str) {
+        let data = self.data();
+        run(as_owner("pg_ctl").args(["stop", "--wait", "--silent", "--mode", mode, "--pgdata"]).arg(data));
+    }
+
+    /// Starts a private cluster that was stopped.
+    pub fn start(&self) {
+        start(self.folder.as_deref().expect("a private cluster"));
+    }
+
+    fn data(&self) -> PathBuf {
+        assert!(self.is_private, "only a private cluster is stopped");
+        self.folder.as_deref().expect("a private cluster").join("data")
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        if let Some(folder) = self.folder.as_ref().filter(|_| self.is_private) {
+            let data = folder.join("data");
+            // It may be stopped already.
+            let stop = as_owner("pg_ctl").args(["stop", "--silent", "--mode", "immediate", "--pgdata"]).arg(data).status();
+            drop(stop);
+            drop(fs::remove_dir_all(folder));
+        }
+    }
+}
+
+/// A cluster that one test stops and starts. It ends with the value.
+pub fn private_cluster() -> Cluster {
+    let nanos = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.subsec_nanos());
+    let folder = std::env::temp_dir().join(format!("grantry-test-{}-{nanos}", std::process::id()));
+    create(&folder);
+    let url = start(&folder);
+    Cluster { url, folder: Some(folder), is_private: true, _lock: None }
+}
+
+/// Starts the shared cluster, or finds the one that another program started.
+fn start_shared() -> Cluster {
+    let folder = shared_folder();
+    fs::create_dir_all(&folder).expect("the folder for temporary files can be written");
+    let open = |name| OpenOptions::new().create(true).append(true).open(folder.join(name)).expect("a lock file");
+    // Only one program at a time starts or stops the cluster.
+    let gate = open("gate");
+    gate.lock().expect("a lock");
+    let cluster = folder.join("cluster");
+    let is_running = cluster.join("url").exists() && is_running(&cluster);
+    let url = if is_running {
+        fs::read_to_string(cluster.join("url")).expect("the URL of the cluster")
+    } else {
+        // What a run left behind that was killed. Its databases are not needed.
+        drop(fs::remove_dir_all(&cluster));
+        create(&cluster);
+        let url = start(&cluster);
+        fs::write(cluster.join("url"), &url).expect("the folder for temporary files can be written");
+        watch(&folder, &cluster);
+        url
+    };
+    let users = open("users");
+    users.lock_shared().expect("a lock");
+    Cluster { url, folder: Some(cluster), is_private: false, _lock: Some(users) }
+}
+
+/// A folder for temporary files, of this clone. The account that runs the server can enter it; a clone can be in a folder that it
+/// cannot enter, such as the home of root.
+fn shared_folder() -> PathBuf {
+    let mut hasher = DefaultHasher::new();
+    env!("CARGO_MANIFEST_DIR").hash(&mut hasher);
+    std::env::temp_dir().join(format!("grantry-test-postgres-{:016x}", hasher.finish()))
+}
+
+fn is_running(cluster: &Path) -> bool {
+    let mut status = as_owner("pg_ctl");
+    status.args(["status", "--silent", "--pgdata"]).arg(cluster.join("data"));
+    status.stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
+}
+
+/// Creates the files of a cluster, which belong to the account that runs the server.
+fn create(cluster: &Path) {
+    let data = cluster.join("data");
+    fs::create_dir_all(&data).expect("a folder");
+    if is_root() {
+        run(Command::new("chown").args(["-R", ACCOUNT]).arg(cluster));
+    }
+    let mut initdb = as_owner("initdb");
+    initdb.args(["--auth", "trust", "--username", "postgres", "--encoding", "UTF8", "--locale", "C", "--no-sync"]);
+    run(initdb.arg("--pgdata").arg(&data).stdout(Stdio::null()));
+}
+
+/// Starts the server on a free port and returns its URL.
+fn start(cluster: &Path) -> String {
+    let port_file = cluster.join("port");
+    let port = fs::read_to_string(&port_file).ok().and_then(|port| port.parse().ok()).unwrap_or_else(free_port);
+    fs::write(&port_file, port.to_string()).expect("a folder");
+    // Data that survives a crash of the machine is not needed. Its durability costs most of the time of a test.
+    let settings = [
+        "listen_addresses=127.0.0.1",
+        &format!("port={port}"),
+        &format!("unix_socket_directories={}", std::env::temp_dir().display()),
+        "fsync=off",
+        "full_page_writes=off",
+        "max_connections=400",
+        "shared_buffers=64MB",
+        "log_min_messages=fatal",
+        "autovacuum=off",
+    ];
+    let options: Vec<_> = settings.iter().map(|setting| format!("-c {setting}")).collect();
+    let mut start = as_owner("pg_ctl");
+    start.args(["start", "--wait", "--silent", "--timeout", "60", "--log"]).arg(cluster.join("data").join("server.log"));
+    start.arg("--pgdata").arg(cluster.join("data")).args(["--options", &options.join(" ")]);
+    run(start.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()));
+    format!("postgres://postgres@127.0.0.1:{port}")
+}
+
+fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("an address").port()
+}
+
+/// Starts a process that stops the cluster when no program uses it.
+fn watch(folder: &Path, cluster: &Path) {
+    // The inner lock is free when no program uses the cluster; the outer one keeps programs from starting to use it meanwhile.
+    let stop = format!(
+        "{} stop --silent --mode immediate --pgdata '{}'",
+        shown(&as_owner("pg_ctl")),
+        cluster.join("data").display()
+    );
+    let script = format!(
+        "while sleep 5; do flock '{gate}' flock --nonblock '{users}' {stop} && exit; [ -e '{pid}' ] || exit; done",
+        gate = folder.join("gate").display(),
+        users = folder.join("users").display(),
+        pid = cluster.join("data/postmaster.pid").display(),
+    );
+    let mut watchdog = Command::new("setsid");
+    watchdog.args(["sh", "-c", &script]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    drop(watchdog.spawn().expect("the programs setsid and flock of util-linux"));
+}
+
+/// A program of the server, run by the account that may run it.
+fn as_owner(program: &str) -> Command {
+    let path = FOLDERS.iter().map(|folder| Path::new(folder).join(program)).find(|path| path.exists());
+    let path = path.unwrap_or_else(|| {
+        panic!(
+            "PostgreSQL is not installed, which these tests need. On Debian: apt-get install postgresql. Or set DATABASE_URL"
+        )
+    });
+    let mut command = if is_root() {
+        let mut command = Command::new("runuser");
+        command.args(["-u", ACCOUNT, "--"]).arg(path);
+        command
+    } else {
+        Command::new(path)
+    };
+    // The server cannot enter the folder of the caller.
+    command.current_dir(std::env::temp_dir());
+    command
+}
+
+/// A command as words of a shell. None of them contains a space.
+fn shown(command: &Command) -> String {
+    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    words.map(|word| word.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ")
+}
+
+fn is_root() -> bool {
+    static IS_ROOT: OnceLock<bool> = OnceLock::new();
+    *IS_ROOT.get_or_init(|| {
+        let id = Command::new("id").arg("-u").output();
+        id.is_ok_and(|id| id.stdout.trim_ascii() == b"0")
+    })
+}
+
+fn run(command: &mut Command) {
+    let status = command.status().unwrap_or_else(|error| panic!("{command:?} cannot be started: {error}"));
+    assert!(status.success(), "{command:?} failed: {status}");
+}

@@ -1,0 +1,100 @@
+//! One database for each test.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use tokio::runtime;
+use tokio_postgres::{Client, NoTls};
+
+use crate::cluster::Cluster;
+
+/// A database, which is dropped with this value.
+#[derive(Debug)]
+pub struct TestDatabase {
+    name: String,
+    roles: Vec<String>,
+    cluster: &'static Cluster,
+}
+
+impl TestDatabase {
+    /// A new, empty database in the shared cluster.
+    pub async fn new() -> Self {
+        Self::with("ENCODING 'UTF8' TEMPLATE template0").await
+    }
+
+    /// A new database with options of `CREATE DATABASE`.
+    pub async fn with(options: &str) -> Self {
+        let database = Self { name: unique("test"), roles: Vec::new(), cluster: Cluster::shared() };
+        let create = format!("CREATE DATABASE {} {options}", database.name);
+        database.administrator().await.batch_execute(&create).await.expect("a new database");
+        database
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its URL, for a superuser.
+    pub fn url(&self) -> String {
+        self.cluster.url(&self.name)
+    }
+
+    /// Adds a role that may log in, and returns the URL of the database for it.
+    pub async fn add_role(&mut self) -> (String, String) {
+        let role = unique("role");
+        self.client().await.batch_execute(&format!("CREATE ROLE {role} LOGIN")).await.expect("a new role");
+        self.roles.push(role.clone());
+        let url = self.cluster.url_of_role(&role, &self.name);
+        (role, url)
+    }
+
+    /// A connection to it, as of another program.
+    pub async fn client(&self) -> Client {
+        connect(&self.url()).await
+    }
+
+    /// A connection to another database of the cluster.
+    pub async fn administrator(&self) -> Client {
+        connect(&self.cluster.url("postgres")).await
+    }
+
+    /// Ends all connections to it.
+    pub async fn disconnect_all(&self) {
+        let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1";
+        self.administrator().await.query(end, &[&self.name]).await.expect("a superuser");
+    }
+}
+
+impl Drop for TestDatabase {
+    fn drop(&mut self) {
+        let (url, name, roles) = (self.cluster.url("postgres"), self.name.clone(), self.roles.clone());
+        // A test may be inside a runtime, so another thread waits.
+        let dropped = std::thread::spawn(move || {
+            let runtime = runtime::Builder::new_current_thread().enable_all().build();
+            runtime.expect("a runtime").block_on(async {
+                let client = connect(&url).await;
+                // A database that cannot be dropped ends with the cluster.
+                drop(client.batch_execute(&format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")).await);
+                for role in roles {
+                    drop(client.batch_execute(&format!("DROP ROLE IF EXISTS {role}")).await);
+                }
+            });
+        });
+        drop(dropped.join());
+    }
+}
+
+/// Opens a connection, which a task drives until it is dropped.
+async fn connect(url: &str) -> Client {
+    let (client, driver) = tokio_postgres::connect(url, NoTls).await.expect("the cluster of the tests accepts connections");
+    tokio::spawn(async move { drop(driver.await) });
+    client
+}
+
+/// A name that no other test has.
+fn unique(prefix: &str) -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let nanos = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos());
+    format!("{prefix}_{}_{nanos}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
+}
