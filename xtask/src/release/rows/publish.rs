@@ -29,10 +29,10 @@ pub(crate) fn run(context: &Context) -> Result<Outcome> {
         let _there = sh.push_dir(CONSOLE);
         let command = format!("npm publish --dry-run --offline --access public -w {name}");
         let words: Vec<_> = command.split(' ').skip(1).collect();
-        cmd!(sh, "npm run build --silent -w {name}").quiet().run()?;
-        if cmd!(sh, "npm {words...}").quiet().ignore_stdout().ignore_stderr().run().is_err() {
+        let is_built = cmd!(sh, "npm run build --silent -w {name}").quiet().run().is_ok();
+        if !is_built || cmd!(sh, "npm {words...}").quiet().ignore_stdout().ignore_stderr().run().is_err() {
             let mend = format!("run `{command}` in {CONSOLE} and mend what it reports");
-            sheet.red(format!("npm does not accept `{name}`"), &package.manifest, mend);
+            sheet.red(format!("npm does not build or does not accept `{name}`"), &package.manifest, mend);
         }
     }
     sheet.note(format!("{} crates and {} npm packages, without their registries", crates.len(), npm.len()));

@@ -23,7 +23,7 @@ const GENERATED: &str = "app/console/web/src/generated/";
 
 /// Words that have a capital letter at every position.
 static NAMES: LazyLock<Regex> =
-    LazyLock::new(|| Regex::new(r"^(ID|URI|URL|OAuth|Grantry|JavaScript)\W*$").expect("a valid pattern"));
+    LazyLock::new(|| Regex::new(r"^(API|ID|URI|URL|OAuth|Grantry|JavaScript)\W*$").expect("a valid pattern"));
 static PLACEHOLDER: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\{\w+\}").expect("a valid pattern"));
 static SENTENCE: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"[.!?:;]\s").expect("a valid pattern"));
 static PAGE_TEXT: LazyLock<Regex> =
