@@ -129,6 +129,13 @@ pub struct Endpoints {
     pub jwks: Option<String>,
 }
 
+impl Endpoints {
+    /// Where tokens are refreshed (RFC 6749 §6).
+    pub fn for_refresh(&self) -> &str {
+        self.refresh.as_deref().unwrap_or(&self.token)
+    }
+}
+
 /// Which callback URL a connector registers at its provider.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CallbackPath {
@@ -199,6 +206,15 @@ pub struct ProviderSettings {
 }
 
 impl ProviderSettings {
+    /// Whether a grant may have this API: one of the destinations, or a host at or below one of the domains.
+    pub(crate) fn allows_api(&self, api: &ApiBase) -> bool {
+        let host = api.origin.as_str().split_once("://").map_or("", |(_, rest)| rest);
+        let host = host.rsplit_once(':').map_or(host, |(host, _)| host);
+        let is_within =
+            |domain: &String| host.strip_suffix(domain.as_str()).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
+        self.destinations.contains(&api.origin) || self.api_domains.iter().any(is_within)
+    }
+
     /// The bytes whose SHA-256 is the binding digest: `OTE1-BIND`, then tagged fields, each with a presence byte; lists are
     /// sorted and counted. The refresh endpoint and the domains of the API occur only where a connector has them. `mode` is that
     /// of the connector.

@@ -159,7 +159,7 @@ async fn a_shared_connector_requests_its_token() {
 }
 
 #[tokio::test]
-async fn the_api_is_asked_with_the_token_of_a_shared_connector() {
+async fn the_token_of_a_shared_connector_is_sent_to_the_api() {
     let app = TestApp::without_connector();
     app.create_connector(&drive(), ConnectorDraft { auth_mode: AuthMode::Shared, ..draft("{}") }).await;
     assert_eq!(of(&test(&app).await, TestedPart::Api), (None, TestDetail::NotTested), "the profile has no request");
@@ -174,7 +174,9 @@ async fn the_api_is_asked_with_the_token_of_a_shared_connector() {
         (body(403), (None, TestDetail::ApiRefused), Some(403)),
         (Err(ApiError::NotAllowed), (Some(false), TestDetail::HostNotAllowed), None),
         (Err(ApiError::Unreachable), (Some(false), TestDetail::ApiUnreachable), None),
-        (Err(ApiError::TooLarge), (Some(false), TestDetail::ApiUnreachable), None),
+        (body(500), (None, TestDetail::ApiFailed), Some(500)),
+        (body(302), (None, TestDetail::ApiFailed), Some(302)),
+        (Err(ApiError::TooLarge), (None, TestDetail::ApiFailed), None),
     ] {
         app.resource.respond(response);
         let tested = test(&app).await;
@@ -185,21 +187,37 @@ async fn the_api_is_asked_with_the_token_of_a_shared_connector() {
         assert_eq!(diagnosis.endpoint_host.as_deref(), host);
     }
     let sent = app.resource.requests();
-    assert!(sent.iter().all(|sent| sent.method == "GET" && sent.url == "https://api.example/me" && sent.body.is_none()));
+    assert_eq!(sent.len(), 7);
+    for (index, sent) in sent.iter().enumerate() {
+        assert_eq!((sent.method.as_str(), sent.url.as_str(), &sent.body), ("GET", "https://api.example/me", &None));
+        // The first token was that of the test without a request to the API.
+        assert_eq!(sent.token, format!("access-{}", index + 2));
+    }
     app.provider.respond_to_client_credentials(Err(ProviderErrorKind::ClientRefused));
     assert_eq!(of(&test(&app).await, TestedPart::Api), (None, TestDetail::NotTested), "there is no token");
     assert_eq!(app.resource.requests().len(), sent.len());
 }
 
 #[tokio::test]
-async fn the_api_of_a_per_user_connector_is_not_asked() {
+async fn nothing_is_sent_to_the_api_of_a_per_user_connector() {
     let app = TestApp::new().await;
     app.profiles.offer_probe(Probe { url: format!("{API}/me"), origin: origin(API), headers: Vec::new() });
     app.provider.respond_to_exchange(Err(ProviderErrorKind::InvalidGrant));
     assert_eq!(of(&test(&app).await, TestedPart::Api), (None, TestDetail::NotTested));
-    // Tokens for a code that was never issued are those of nobody.
+    // Tokens for a code that was never issued belong to no user.
     assert_eq!(of(&test(&app).await, TestedPart::Client), (None, TestDetail::UnexpectedTokens));
     assert!(app.resource.requests().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_api_that_does_not_respond_ends_the_test() {
+    let app = TestApp::without_connector();
+    app.create_connector(&drive(), ConnectorDraft { auth_mode: AuthMode::Shared, ..draft("{}") }).await;
+    app.profiles.offer_probe(Probe { url: format!("{API}/me"), origin: origin(API), headers: Vec::new() });
+    let gate = app.resource.hold();
+    let tested = app.drive(test(&app)).await;
+    assert_eq!(of(&tested, TestedPart::Api), (Some(false), TestDetail::ApiUnreachable));
+    gate.open();
 }
 
 #[tokio::test(start_paused = true)]

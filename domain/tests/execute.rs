@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use grantry_domain::authorization::{Reason, StatusKind};
-use grantry_domain::ports::{ApiError, ApiQuery, ApiRequestRefused, ApiResponse, ProviderErrorKind};
+use grantry_domain::ports::{ApiError, ApiQuery, ApiRequestRefused, ApiResponse, ProviderErrorKind, TokenResponse};
+use grantry_domain::provider::ApiBase;
 use grantry_domain::usecase::{AccessError, ExecuteError, Execution, TokenError};
 use grantry_testkit::doubles::fixtures::{connector_key, origin, space, user};
-use grantry_testkit::doubles::{Fault, Method};
+use grantry_testkit::doubles::{Fault, Method, tokens};
 
-use crate::common::{HOUR, TestApp, agent, authorization_required, execution, person};
+use crate::common::{HOUR, TestApp, agent, authorization_required, draft, drive, execution, person};
 
 async fn run(app: &TestApp, who: &str) -> Result<u16, ExecuteError> {
     app.node.execute(execution(who, "/files")).await.map(|response| response.status)
@@ -40,6 +41,47 @@ async fn a_run_sends_the_token_of_its_user_to_the_api_of_the_connector() {
     assert_eq!(request.headers, [("x-test".to_owned(), "yes".to_owned())]);
     assert_eq!(run(&app, "alice").await, Ok(200));
     assert_eq!(used(&app), ["access-2", "access-1"]);
+}
+
+fn api_at(host: &str) -> Option<ApiBase> {
+    Some(ApiBase { url: format!("https://{host}/v1"), origin: origin(&format!("https://{host}")) })
+}
+
+/// A connection whose provider named `one.vendor.example` at the consent, and names `refreshed` at each refresh.
+async fn with_named_api(refreshed: &'static str) -> TestApp {
+    let app = TestApp::without_connector();
+    app.profiles.set("{}", |settings| {
+        settings.base_url = None;
+        settings.destinations.clear();
+        settings.api_domains = vec!["vendor.example".to_owned()];
+    });
+    app.create_connector(&drive(), draft("{}")).await;
+    app.provider
+        .respond_to_exchange(Ok(TokenResponse { api_base: api_at("one.vendor.example"), ..tokens("first", Some("r1")) }));
+    app.connect("alice").await;
+    app.provider.respond_to_refresh(Ok(TokenResponse { api_base: api_at(refreshed), ..tokens("second", Some("r2")) }));
+    app
+}
+
+#[tokio::test]
+async fn r43_a_new_token_goes_to_the_api_that_its_refresh_named() {
+    let app = with_named_api("two.vendor.example").await;
+    assert_eq!(run(&app, "alice").await, Ok(200));
+    app.resource.reject_token("first");
+    assert_eq!(run(&app, "alice").await, Ok(200));
+    let sent: Vec<_> = app.resource.requests().into_iter().map(|sent| (sent.url, sent.token)).collect();
+    let to = |host: &str, token: &str| (format!("https://{host}.vendor.example/v1/files"), token.to_owned());
+    assert_eq!(sent, [to("one", "first"), to("one", "first"), to("two", "second")]);
+}
+
+#[tokio::test]
+async fn r43_no_token_goes_to_an_api_outside_of_the_domains() {
+    for outside in ["evil.example", "evilvendor.example", "vendor.example.evil.example"] {
+        let app = with_named_api(outside).await;
+        app.resource.reject_token("first");
+        assert_eq!(run(&app, "alice").await, Err(TokenError::DestinationRefused.into()), "{outside}");
+        assert_eq!(used(&app), ["first"]);
+    }
 }
 
 #[tokio::test]

@@ -10,12 +10,14 @@ use grantry_domain::authorization::Reason;
 use grantry_domain::connector::ConnectorKey;
 use grantry_domain::identity::UserId;
 use grantry_domain::ports::{
-    ApiError, ApiRequestRefused, ApiResponse, AuditKind, ProviderErrorKind, StreamedBody, StreamedResponse,
+    ApiError, ApiRequestRefused, ApiResponse, AuditKind, ProviderErrorKind, StreamedBody, StreamedResponse, TokenResponse,
 };
+use grantry_domain::provider::ApiBase;
 use grantry_domain::usecase::{AccessError, ExecuteError, Relay, TokenError};
-use grantry_testkit::doubles::fixtures::connector_key;
+use grantry_testkit::doubles::fixtures::{connector_key, origin};
+use grantry_testkit::doubles::tokens;
 
-use crate::common::{TestApp, agent, authorization_required, drive, person};
+use crate::common::{TestApp, agent, authorization_required, draft, drive, person};
 
 const KIB: usize = 1024;
 
@@ -51,6 +53,32 @@ async fn content(response: StreamedResponse) -> Vec<u8> {
 
 fn used(app: &TestApp) -> Vec<String> {
     app.resource.requests().into_iter().map(|request| request.token).collect()
+}
+
+#[tokio::test]
+async fn r43_a_request_is_sent_again_to_the_api_that_the_refresh_named() {
+    let app = TestApp::without_connector();
+    app.profiles.set("{}", |settings| {
+        settings.base_url = None;
+        settings.api_domains = vec!["vendor.example".to_owned()];
+    });
+    app.create_connector(&drive(), draft("{}")).await;
+    let named = |host: &str, token: &str| {
+        let api = ApiBase {
+            url: format!("https://{host}.vendor.example"),
+            origin: origin(&format!("https://{host}.vendor.example")),
+        };
+        Ok(TokenResponse { api_base: Some(api), ..tokens(token, Some("refresh")) })
+    };
+    app.provider.respond_to_exchange(named("one", "first"));
+    app.provider.respond_to_refresh(named("two", "second"));
+    app.connect("alice").await;
+    app.resource.reject_token("first");
+    let (upload, _) = upload(2);
+    assert_eq!(app.node.relay(upload).await.unwrap().status, 200);
+    let sent: Vec<_> = app.resource.requests().into_iter().map(|sent| (sent.url, sent.token)).collect();
+    let to = |host: &str, token: &str| (format!("https://{host}.vendor.example/files"), token.to_owned());
+    assert_eq!(sent, [to("one", "first"), to("two", "second")]);
 }
 
 #[tokio::test]

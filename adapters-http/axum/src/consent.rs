@@ -23,8 +23,8 @@ pub(crate) struct ConsentFacts {
     pub(crate) provider_host: String,
     /// Scopes that will be requested.
     pub(crate) scopes: Vec<String>,
-    /// Hosts of the API that tokens may be sent to; `*.example.com` stands for each host at or below a domain, one of which the
-    /// provider names at the consent.
+    /// Hosts of the API that tokens may be sent to; `*.example.com` stands for the hosts at or below a domain: the provider names
+    /// one of them at the consent.
     pub(crate) destination_hosts: Vec<String>,
     /// Every host that receives something, the log-in host first.
     pub(crate) receivers: Vec<Receiver>,
@@ -35,7 +35,7 @@ pub(crate) struct ConsentFacts {
 /// A host, and what it receives.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub(crate) struct Receiver {
-    /// Host, with a port that is not the default; `*.example.com` for each host at or below a domain.
+    /// Host, with a port that is not the default; `*.example.com` for the hosts at or below a domain.
     pub(crate) host: String,
     /// What it receives.
     pub(crate) receives: Vec<Received>,
@@ -53,8 +53,10 @@ pub(crate) enum Received {
     /// It is the issuer: its metadata names the hosts for log-in, code and tokens. Not in the response of `getConsent`, which
     /// has read the metadata.
     Metadata,
-    /// The client credentials, with the authorization code or the refresh token.
+    /// The client credentials and the authorization code, and the refresh token where no other host is named for it.
     CodeAndTokens,
+    /// The client credentials and the refresh token.
+    Refresh,
     /// The access token, in the request for the account.
     Userinfo,
     /// Tokens that are to end.
@@ -134,7 +136,8 @@ fn receivers(settings: &ProviderSettings, endpoints: Option<&Endpoints>) -> Vec<
         Some(endpoints) => {
             urls.push((Received::LogIn, &endpoints.authorization));
             urls.push((Received::CodeAndTokens, &endpoints.token));
-            urls.extend(endpoints.refresh.as_deref().map(|url| (Received::CodeAndTokens, url)));
+            let refresh = endpoints.refresh.as_deref().filter(|url| host_of(url) != host_of(&endpoints.token));
+            urls.extend(refresh.map(|url| (Received::Refresh, url)));
             urls.extend(endpoints.userinfo.as_deref().map(|url| (Received::Userinfo, url)));
             urls.extend(endpoints.revocation.as_deref().map(|url| (Received::Revocation, url)));
         }
@@ -154,9 +157,15 @@ fn receivers(settings: &ProviderSettings, endpoints: Option<&Endpoints>) -> Vec<
     receivers.extend(settings.api_domains.iter().map(|domain| Receiver {
         host: below(domain),
         receives: vec![Received::Api],
-        other_site: !is_same_site(log_in, &format!("https://{domain}")),
+        // The log-in host of an account, such as `acme.my.example.com`, can be below the domain as well.
+        other_site: !is_same_site(log_in, &format!("https://{domain}")) && !is_below(&host_of(log_in), domain),
     }));
     receivers
+}
+
+/// Whether a host is at or below a domain.
+fn is_below(host: &str, domain: &str) -> bool {
+    host.strip_suffix(domain).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
 }
 
 /// The hosts at or below a domain, for display.

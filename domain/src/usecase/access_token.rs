@@ -308,6 +308,9 @@ impl AccessTokens {
 
     fn issued(&self, request: &AccessTokenRequest, usable: Usable) -> Result<IssuedAccessToken, TokenError> {
         let Usable { grant, secrets, settings, now } = usable;
+        if secrets.provider.api.as_ref().is_some_and(|api| !settings.provider.allows_api(api)) {
+            return Err(TokenError::DestinationRefused);
+        }
         let base_url = secrets.provider.api.map(|api| api.url).or_else(|| settings.provider.base_url.clone());
         let event = AuditEvent::new(AuditKind::AccessTokenIssued, request.actor.clone(), now);
         self.record_issue(event.about(grant.owner(), grant.id()))?;

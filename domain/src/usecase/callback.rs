@@ -21,7 +21,7 @@ use crate::ports::{
     ConsumeOutcome, Identified, Limited, Operation, ProviderError, ProviderErrorKind, ProviderOperation, StoreError,
     Versioned, WriteOutcome,
 };
-use crate::provider::{Callback, CallbackPath, Scopes};
+use crate::provider::{Callback, CallbackPath};
 use crate::secret::{Secret, equal_in_constant_time};
 use crate::time::Timestamp;
 use crate::usecase::access::AccessError;
@@ -29,7 +29,7 @@ use crate::usecase::detached::detached;
 use crate::usecase::flows::{Flows, limit_address};
 use crate::usecase::refresh::COMMIT_ATTEMPTS;
 use crate::usecase::sealer::NoCredentials;
-use crate::usecase::settings::UnusableConnector;
+use crate::usecase::settings::{AuthenticSettings, UnusableConnector};
 use crate::usecase::token_lifetime;
 
 /// The request that the provider redirects the browser to.
@@ -167,10 +167,8 @@ struct Running {
 struct Live {
     /// Whether a superseded grant is to be revoked.
     revoke_superseded: bool,
-    /// Scopes without which there is no grant.
-    required_scopes: Scopes,
-    /// Whether the provider names the API of each grant.
-    names_api: bool,
+    /// The settings of the connector.
+    read: Arc<AuthenticSettings>,
 }
 
 /// Why a running flow fails, with the tokens received by then.
@@ -368,8 +366,7 @@ impl Flows {
             return Err(FailureCode::ConnectorChanged.into());
         }
         let revoke_superseded = !settings.revocation_is_per_user;
-        let names_api = settings.base_url.is_none();
-        Ok(Live { revoke_superseded, required_scopes: settings.required_scopes.clone(), names_api })
+        Ok(Live { revoke_superseded, read })
     }
 
     /// Exchanges the code at the sealed endpoint (RFC 6749 §4.1.3) and determines the account.
@@ -424,7 +421,8 @@ impl Flows {
                 return Err(Failure::with_tokens(FailureCode::ExchangeFailed, received));
             }
         }
-        if live.names_api && received.provider.api.is_none() {
+        let (settings, api) = (&live.read.provider, received.provider.api.as_ref());
+        if api.map_or(settings.base_url.is_none(), |api| !settings.allows_api(api)) {
             let error = ProviderErrorKind::Malformed.because("the response names no API that the profile allows");
             self.failures.record(owner, ProviderOperation::Exchange, &provider.endpoints.token, &error);
             return Err(Failure::with_tokens(FailureCode::ExchangeFailed, received));
@@ -464,7 +462,7 @@ impl Flows {
         let Ok(tokens) = self.sealer.seal_grant(owner, id, &received) else {
             return Err(Failure::with_tokens(FailureCode::Internal, received));
         };
-        if !received.granted_scopes.covers(&live.required_scopes) {
+        if !received.granted_scopes.covers(&live.read.provider.required_scopes) {
             return Err(self.refuse_scopes(flow, Input::ScopesRefused(verified, tokens), received, now).await);
         }
         let Ok(granted) = flow.stored.value.clone().on(Input::TokensGranted(verified, tokens), now) else {

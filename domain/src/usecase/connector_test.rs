@@ -1,5 +1,6 @@
 //! Testing a connector: what can be checked without a user who consents.
 
+use futures_util::future::{Either, select};
 use thiserror::Error;
 
 use crate::connector::{AuthMode, Connector, ConnectorKey};
@@ -27,7 +28,7 @@ named!(
         Endpoints = "endpoints",
         /// The provider accepts client id and client secret.
         Client = "client",
-        /// The API accepts the token of a shared connector. A test without a user has no other token.
+        /// The API accepts the token of a shared connector. The test of a per-user connector has no token.
         Api = "api",
         /// The redirect URI. A test without a browser cannot show whether it is registered.
         RedirectUri = "redirect_uri",
@@ -54,13 +55,15 @@ pub enum TestDetail {
     Accepted,
     /// The API accepted the token.
     TokenAccepted,
-    /// The API refused the token. Its request may need the token of a user.
+    /// The API refused the token (401 or 403). Its request may need the token of a user.
     ApiRefused,
-    /// The API did not respond, or its response was not read.
+    /// The API responded in a way that shows nothing about the token.
+    ApiFailed,
+    /// The API did not respond.
     ApiUnreachable,
     /// The provider issued tokens for a code that does not exist.
     UnexpectedTokens,
-    /// An earlier check failed.
+    /// An earlier check failed, or there is nothing to test it with.
     NotTested,
     /// This redirect URI has to be registered at the provider.
     ToRegister,
@@ -81,6 +84,7 @@ impl TestDetail {
             Self::Accepted => "accepted",
             Self::TokenAccepted => "token_accepted",
             Self::ApiRefused => "api_refused",
+            Self::ApiFailed => "api_failed",
             Self::ApiUnreachable => "api_unreachable",
             Self::UnexpectedTokens => "unexpected_tokens",
             Self::NotTested => "not_tested",
@@ -231,27 +235,27 @@ impl Flows {
         };
         Ok(with_deadline(&*self.spawner, self.policy.request_deadline, request).await)
     }
-}
 
-impl Flows {
     /// Sends the request of the profile that succeeds with every valid token. Its response is dropped, except for the status.
     async fn probe_for_test(&self, probe: &Probe, user: &UserId, token: &Secret) -> TestResult {
         let Probe { url, origin, headers } = probe.clone();
         let request = ApiRequest { method: "GET".to_owned(), url, headers, body: None, user: user.clone() };
-        let sent = self.resource.send(&request, token).await;
-        let (ok, detail) = match &sent {
-            Ok(response) if (200..300).contains(&response.status) => (Some(true), TestDetail::TokenAccepted),
-            Ok(_) => (None, TestDetail::ApiRefused),
+        let sent = select(self.resource.send(&request, token), self.spawner.sleep(self.policy.request_deadline)).await;
+        let sent = match sent {
+            Either::Left((response, _)) => response.map(|response| response.status),
+            Either::Right(_) => Err(ApiError::Unreachable),
+        };
+        let (ok, detail) = match sent {
+            Ok(200..300) => (Some(true), TestDetail::TokenAccepted),
+            Ok(401 | 403) => (None, TestDetail::ApiRefused),
+            Ok(_) | Err(ApiError::TooLarge) => (None, TestDetail::ApiFailed),
             Err(ApiError::NotAllowed) => (Some(false), TestDetail::HostNotAllowed),
-            Err(ApiError::Refused(_) | ApiError::Unreachable | ApiError::TooLarge) => {
-                (Some(false), TestDetail::ApiUnreachable)
-            }
+            Err(ApiError::Refused(_) | ApiError::Unreachable) => (Some(false), TestDetail::ApiUnreachable),
         };
         let mut result = TestedPart::Api.result(ok, detail);
         if ok != Some(true) {
-            let host = origin.as_str().split_once("://").map(|(_, host)| host.to_owned());
-            result.diagnosis.endpoint_host = host;
-            result.diagnosis.http_status = sent.ok().map(|response| response.status);
+            result.diagnosis.endpoint_host = origin.as_str().split_once("://").map(|(_, host)| host.to_owned());
+            result.diagnosis.http_status = sent.ok();
         }
         result
     }

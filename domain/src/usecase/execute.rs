@@ -10,6 +10,7 @@ use crate::connector::ConnectorKey;
 use crate::encoding::sha256;
 use crate::identity::{Actor, ConnectionName, Role, UserId};
 use crate::ports::{ApiError, ApiQuery, ApiRequest, ApiRequestRefused, ApiResponse, ConnectorStore, Probe, ResourceServer};
+use crate::provider::Origin;
 use crate::secret::Secret;
 use crate::usecase::access::{Access, AccessError};
 use crate::usecase::access_token::AccessTokens;
@@ -103,6 +104,8 @@ pub(super) struct AuthorizedCall {
     pub(super) token: Secret,
     request: AccessTokenRequest,
     connection: Option<ConnectionName>,
+    /// Path and query, if they are joined to the base URL of the grant. A refresh can bring another one.
+    below_grant: Option<(String, ApiQuery)>,
 }
 
 impl AuthorizedCall {
@@ -121,7 +124,7 @@ impl Executor {
         let call = Call { actor, connector, user: user.clone(), connection, path: &path, query: &query };
         let first = self.authorize(call).await?;
         let api_request = ApiRequest { method, url: first.url.clone(), headers, body, user };
-        self.send(first, &api_request).await
+        self.send(first, api_request).await
     }
 
     /// Sends the request of the profile that succeeds with every valid token, with that of the calling user.
@@ -146,8 +149,8 @@ impl Executor {
         let issued = self.tokens.issue(&request, None).await?;
         let (connection, account) = (issued.connection.clone().unwrap_or_default(), issued.account);
         let api_request = ApiRequest { method: "GET".to_owned(), url: url.clone(), headers, body: None, user };
-        let first = AuthorizedCall { url, token: issued.token, request, connection: issued.connection };
-        let response = self.send(first, &api_request).await?;
+        let first = AuthorizedCall { url, token: issued.token, request, connection: issued.connection, below_grant: None };
+        let response = self.send(first, api_request).await?;
         Ok(TriedConnection { http_status: response.status, connection, account })
     }
 
@@ -157,13 +160,14 @@ impl Executor {
     }
 
     /// Sends a request with its token, and after a 401 once more with another one.
-    async fn send(&self, first: AuthorizedCall, api_request: &ApiRequest) -> Result<ApiResponse, ExecuteError> {
-        let response = self.resource.send(api_request, &first.token).await?;
+    async fn send(&self, first: AuthorizedCall, api_request: ApiRequest) -> Result<ApiResponse, ExecuteError> {
+        let response = self.resource.send(&api_request, &first.token).await?;
         if response.status != 401 {
             return Ok(response);
         }
         let second = self.replace_token(first).await?;
-        let response = self.resource.send(api_request, &second.token).await?;
+        let api_request = ApiRequest { url: second.url.clone(), ..api_request };
+        let response = self.resource.send(&api_request, &second.token).await?;
         if response.status == 401 { Err(second.rejected_again()) } else { Ok(response) }
     }
 
@@ -173,25 +177,32 @@ impl Executor {
         self.access.authorize(&call.user, space, Role::Viewer).await.map_err(TokenError::from)?;
         let settings = self.usable_settings(&call.connector).await?;
         let Call { actor, connector, user, connection, path, query } = call;
-        let join = |base_url: &str| self.resource.join(base_url, path, query).map_err(ApiError::Refused);
         // A request that is refused in any case needs no token. The base URL of a grant is known with its token only.
-        let joined = settings.provider.base_url.as_deref().map(join).transpose()?;
+        let joined = settings.provider.base_url.as_deref().map(|base_url| self.join(base_url, path, query)).transpose()?;
         let (url, destination) = joined.unzip();
         let request = AccessTokenRequest { actor, connector, user, connection, destination };
         let issued = self.tokens.issue(&request, None).await?;
-        let url = match url {
-            Some(url) => url,
-            None => join(&issued.base_url)?.0,
+        let (url, below_grant) = match url {
+            Some(url) => (url, None),
+            None => (self.join(&issued.base_url, path, query)?.0, Some((path.to_owned(), query.clone()))),
         };
-        Ok(AuthorizedCall { url, token: issued.token, request, connection: issued.connection })
+        Ok(AuthorizedCall { url, token: issued.token, request, connection: issued.connection, below_grant })
+    }
+
+    fn join(&self, base_url: &str, path: &str, query: &ApiQuery) -> Result<(String, Origin), ApiError> {
+        self.resource.join(base_url, path, query).map_err(ApiError::Refused)
     }
 
     /// The same call with another token than the rejected one.
     pub(super) async fn replace_token(&self, call: AuthorizedCall) -> Result<AuthorizedCall, ExecuteError> {
-        let AuthorizedCall { url, token, request, connection } = call;
+        let AuthorizedCall { url, token, request, connection, below_grant } = call;
         // The retry uses the same connection, also if the user's default changes in between.
         let request = AccessTokenRequest { connection: connection.or(request.connection), ..request };
         let issued = self.tokens.issue(&request, Some(sha256(token.expose()))).await?;
-        Ok(AuthorizedCall { url, token: issued.token, request, connection: issued.connection })
+        let url = match &below_grant {
+            Some((path, query)) => self.join(&issued.base_url, path, query)?.0,
+            None => url,
+        };
+        Ok(AuthorizedCall { url, token: issued.token, request, connection: issued.connection, below_grant })
     }
 }

@@ -385,7 +385,7 @@ impl RevocationWorker {
             self.ports.outbox.record(vec![event]).await?;
         }
         let call = self.ports.provider.refresh(&secrets.provider, client, refresh_token, &secrets.granted_scopes);
-        let endpoint = &secrets.provider.endpoints.token;
+        let endpoint = secrets.provider.endpoints.for_refresh();
         let response = self.call(endpoint, call).await;
         if let Err(error) = &response {
             self.ports.failures.record(&job.owner, ProviderOperation::Refresh, endpoint, error);

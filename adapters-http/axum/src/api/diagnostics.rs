@@ -107,7 +107,8 @@ struct CheckResult {
     #[serde(skip_serializing_if = "Option::is_none")]
     ok: Option<bool>,
     /// What was found out: `complete`, `missing`, `invalid`, `host_not_allowed`, `resolved`, `reached`, `accepted`,
-    /// `token_accepted`, `api_refused`, `api_unreachable`, `unexpected_tokens`, `not_tested` or `to_register`; for a request that failed the class of the error, as in
+    /// `token_accepted`, `api_refused`, `api_failed`,
+    /// `api_unreachable`, `unexpected_tokens`, `not_tested` or `to_register`; for a request that failed the class of the error, as in
     /// `getConnectorDiagnostics`.
     detail: &'static str,
     /// The field that is missing or cannot be used.

@@ -133,6 +133,7 @@ fn received(texts: &Texts, receiver: &Receiver) -> (String, String) {
         Received::LogIn => texts.receives_log_in,
         Received::Metadata => texts.receives_metadata,
         Received::CodeAndTokens => texts.receives_code_and_tokens,
+        Received::Refresh => texts.receives_refresh,
         Received::Userinfo => texts.receives_userinfo,
         Received::Revocation => texts.receives_revocation,
         Received::Api => texts.receives_api,

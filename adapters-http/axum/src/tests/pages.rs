@@ -95,7 +95,7 @@ async fn r19_the_confirm_page_names_the_provider_and_warns_if_it_is_not_approved
 async fn r19_the_consent_names_the_domains_in_which_a_grant_names_its_api() {
     let app = TestApp::with_drive().await;
     let mut alice = app.signed_in("alice").await;
-    for (domain, warns) in [("as.example", false), ("honest.example", true)] {
+    for (domain, warns) in [("as.example", false), ("honest.example", true), ("example", false)] {
         app.profiles.set("{}", move |settings| {
             settings.base_url = None;
             settings.destinations.clear();
@@ -115,7 +115,7 @@ async fn r19_the_consent_names_every_host_that_receives_something_and_warns_of_o
     let endpoints = |log_in: &str, token: &str, userinfo: &str, revocation: &str| Endpoints {
         authorization: format!("https://{log_in}/authorize"),
         token: format!("https://{token}/token"),
-        refresh: None,
+        refresh: (token == "evil.example").then(|| "https://refresh.example/token".to_owned()),
         userinfo: Some(format!("https://{userinfo}/me")),
         revocation: Some(format!("https://{revocation}/revoke")),
         jwks: None,

@@ -162,7 +162,7 @@ impl Profile {
     pub(crate) fn read_whole(name: &str, text: &str, today: Option<&str>) -> Result<Self, InvalidProfile> {
         let profile = Self::read(name, text)?;
         let broken = |violation: Violation| InvalidProfile { name: name.to_owned(), problem: violation.describe(text) };
-        let expected = format!(".{}", name.trim_end_matches(".toml"));
+        let expected = format!(".{}", name.strip_suffix(".toml").unwrap_or(name));
         if profile.file.id != expected {
             return Err(broken(at(["id"], format!("must be \"{expected}\", like the name of the file"))));
         }
@@ -555,27 +555,38 @@ impl ProfileFile {
         if names(GrantValueKind::Label).chain(names(GrantValueKind::Id)).any(in_host) && !is_below_domain {
             return of_base("must have the vendor's domain after a grant value in its host");
         }
+        // Otherwise an editor could choose a part of a host that the consent does not name.
+        let of_connector = |name: &str| !self.grant_values.contains_key(name);
+        if self.grant_values.keys().any(|name| in_host(name))
+            && template::names_of_host(&self.api.base_url).any(of_connector)
+        {
+            return of_base("must not have a variable of the connector beside a grant value in its host");
+        }
         Ok(())
     }
 }
 
 /// Whether a path, such as `wire.token.errors`, names a field of a profile. It need not be in the file.
 fn is_field(text: &str, path: &str) -> bool {
-    let Ok(mut file) = text.parse::<toml::Table>() else { return false };
-    let mut outer: Vec<&str> = path.split('.').collect();
-    let Some(name) = outer.pop() else { return false };
+    let parts: Vec<&str> = path.split('.').collect();
+    (1..=parts.len()).all(|end| is_known(text, &parts[..end]).unwrap_or(false))
+}
+
+/// The same for a path whose tables are known. `None` if it leads into what is no table.
+fn is_known(text: &str, path: &[&str]) -> Option<bool> {
+    let mut file = text.parse::<toml::Table>().ok()?;
+    let (name, outer) = path.split_last()?;
     let mut table = &mut file;
     for part in outer {
-        let inner = table.entry(part).or_insert_with(|| toml::Table::new().into());
-        let Some(inner) = inner.as_table_mut() else { return false };
-        table = inner;
+        table = table.entry(*part).or_insert_with(|| toml::Table::new().into()).as_table_mut()?;
     }
-    // A field refuses or accepts the value. Only what is no field is unknown, and a table without its required fields is not there.
-    table.insert(name.to_owned(), toml::Value::Array(Vec::new()));
-    match ProfileFile::deserialize(file) {
-        Ok(_) => true,
-        Err(error) => !["unknown field", "missing field"].iter().any(|start| error.message().starts_with(start)),
+    if table.contains_key(*name) {
+        return Some(true);
     }
+    // A field refuses or accepts an empty table. Only what is no field is unknown, and one without its required fields is not there.
+    table.insert((*name).to_owned(), toml::Table::new().into());
+    let refusal = ProfileFile::deserialize(file).err().map(|error| error.message().to_owned()).unwrap_or_default();
+    Some(!["unknown field", "missing field"].iter().any(|start| refusal.starts_with(start)))
 }
 
 /// Whether a text is a day, such as `2026-01-31`.

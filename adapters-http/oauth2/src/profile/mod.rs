@@ -50,7 +50,7 @@ pub struct ProfileOptions {
     pub pkce_off_hosts: Vec<String>,
     /// `[providers] deny`: profiles that may not be used.
     pub deny: Vec<ProfileId>,
-    /// The operator's profiles: file name and text.
+    /// The operator's profiles: file name and text. The name is the id of the profile without its dot, and `.toml`.
     pub additional: Vec<(String, String)>,
     /// `[providers] skip_invalid`: an invalid profile of the operator is left out, and the others are loaded.
     pub skip_invalid: bool,

@@ -613,9 +613,19 @@ fn a_profile_of_the_operator_keeps_the_rules_of_the_built_in_ones() {
     for field in ["sunset", "wire", "wire.token", "wire.token.errors", "wire.authorize.pkce", "variables.tenant.values"] {
         assert_eq!(problem("tenants.toml", field), None, "{field}");
     }
-    for path in
-        ["", ".", "suns", "wire.tokens", "wire.token.error", "id.x", "variables.other.values", "wire..token", "endpoints."]
-    {
+    for path in [
+        "",
+        ".",
+        "suns",
+        "wire.tokens",
+        "wire.token.error",
+        "id.x",
+        "variables.other",
+        "variables.other.values",
+        "grant_values.other",
+        "wire..token",
+        "endpoints.",
+    ] {
         let problem = problem("tenants.toml", path).unwrap_or_else(|| panic!("{path} is accepted"));
         assert!(problem.starts_with("line 4: `unverified` names "), "{path}: {problem}");
     }
@@ -631,12 +641,10 @@ fn the_domains_in_which_a_grant_names_its_api_are_part_of_the_settings() {
     let within = |origins: &str, domains: &str| (origins.to_owned(), domains.to_owned());
     assert_eq!(facts(".pipedrive", "{}"), within("https://api.pipedrive.com", "pipedrive.com"));
     assert_eq!(facts(".github", "{}"), within("https://api.github.com", ""));
-    let (origins, domains) = facts(".quickbooks", "{}");
-    assert!(origins.starts_with("https://") && origins.ends_with(".api.intuit.com") && domains.is_empty(), "{origins}");
-    for named in [".salesforce", ".docusign", ".mailchimp"] {
-        let (origins, domains) = facts(named, "{}");
-        assert!(origins.is_empty() && domains.contains('.'), "{named}: {origins}, {domains}");
-    }
+    assert_eq!(facts(".quickbooks", "{}"), within("https://quickbooks.api.intuit.com", ""));
+    assert_eq!(facts(".salesforce", "{}"), within("", "salesforce.com"));
+    assert_eq!(facts(".docusign", "{}"), within("", "docusign.net"));
+    assert_eq!(facts(".mailchimp", "{}"), within("", "api.mailchimp.com"));
 }
 
 #[test]

@@ -142,7 +142,7 @@ impl AuthorizationServer for Oauth2Server {
         granted: &Scopes,
     ) -> Result<TokenResponse, ProviderError> {
         let response = self.request_refresh(provider, client, refresh_token, granted).await;
-        response.map_err(at(ProviderOperation::Refresh, &provider.endpoints.token))
+        response.map_err(at(ProviderOperation::Refresh, provider.endpoints.for_refresh()))
     }
 
     async fn revoke(

@@ -55,7 +55,7 @@ impl Oauth2Server {
             form.add("redirect_uri", &provider.redirect_uri);
         }
         form.add_all(&refresh.parameters);
-        let endpoint = provider.endpoints.refresh.as_deref().unwrap_or(&provider.endpoints.token);
+        let endpoint = provider.endpoints.for_refresh();
         self.token_call(&rules, provider, client, form, TokenCall { endpoint, kind: CallKind::Refresh }).await
     }
 

@@ -300,7 +300,7 @@ impl Refresher {
             })),
             Err(NoCredentials::Store(error)) => Err(error),
             Err(NoCredentials::Missing | NoCredentials::Undecryptable) => {
-                let endpoint = &secrets.provider.endpoints.token;
+                let endpoint = secrets.provider.endpoints.for_refresh();
                 self.ports.failures.record_missing_secret(owner, ProviderOperation::Refresh, endpoint);
                 end(RefreshOutcome::Misconfigured)
             }
@@ -389,7 +389,7 @@ impl Refresher {
             Some(_) | None => Err(ProviderErrorKind::NotSent.into()),
         };
         if let Err(error) = &response {
-            let (owner, endpoint) = (attempt.grant.value.owner(), &secrets.provider.endpoints.token);
+            let (owner, endpoint) = (attempt.grant.value.owner(), secrets.provider.endpoints.for_refresh());
             self.ports.failures.record(owner, ProviderOperation::Refresh, endpoint, error);
         }
         match response {

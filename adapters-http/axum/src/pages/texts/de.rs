@@ -17,6 +17,7 @@ pub(super) static TEXTS: Texts = Texts {
     receives_log_in: "Ihre Anmeldung und Zustimmung",
     receives_metadata: "bestimmt beim Verbinden, welche Hosts Ihre Anmeldung und die Tokens erhalten",
     receives_code_and_tokens: "den Autorisierungscode und die Tokens",
+    receives_refresh: "das Refresh-Token",
     receives_userinfo: "das Zugriffstoken, um den Namen Ihres Kontos zu lesen",
     receives_revocation: "Tokens, die widerrufen werden",
     receives_api: "das Zugriffstoken, wenn der Konnektor verwendet wird",

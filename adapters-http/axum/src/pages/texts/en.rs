@@ -17,6 +17,7 @@ pub(super) static TEXTS: Texts = Texts {
     receives_log_in: "your log-in and consent",
     receives_metadata: "decides, when you connect, which hosts receive your log-in and the tokens",
     receives_code_and_tokens: "the authorization code and the tokens",
+    receives_refresh: "the refresh token",
     receives_userinfo: "the access token, to read the name of your account",
     receives_revocation: "tokens that are revoked",
     receives_api: "the access token, when the connector is used",

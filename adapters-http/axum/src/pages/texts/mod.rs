@@ -104,6 +104,7 @@ texts! {
         receives_log_in,
         receives_metadata,
         receives_code_and_tokens,
+        receives_refresh,
         receives_userinfo,
         receives_revocation,
         receives_api,

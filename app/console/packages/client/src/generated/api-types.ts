@@ -188,7 +188,8 @@ export interface components {
     ConnectorTestResult: {
       /**
        * What was found out: `complete`, `missing`, `invalid`, `host_not_allowed`, `resolved`, `reached`, `accepted`,
-       * `token_accepted`, `api_refused`, `api_unreachable`, `unexpected_tokens`, `not_tested` or `to_register`; for a request that failed the class of the error, as in
+       * `token_accepted`, `api_refused`, `api_failed`,
+       * `api_unreachable`, `unexpected_tokens`, `not_tested` or `to_register`; for a request that failed the class of the error, as in
        * `getConnectorDiagnostics`.
        */
       detail: string;
@@ -276,8 +277,8 @@ export interface components {
       /** Whether the operator has approved the provider. If not, a warning is due. */
       approved: boolean;
       /**
-       * Hosts of the API that tokens may be sent to; `*.example.com` stands for each host at or below a domain, one of which the
-       * provider names at the consent.
+       * Hosts of the API that tokens may be sent to; `*.example.com` stands for the hosts at or below a domain: the provider names
+       * one of them at the consent.
        */
       destination_hosts: string[];
       /** Host of the provider that will ask for consent: the log-in host. */
@@ -522,10 +523,10 @@ export interface components {
       name: string;
     };
     /** What a host receives. */
-    Received: "log_in" | "metadata" | "code_and_tokens" | "userinfo" | "revocation" | "api";
+    Received: "log_in" | "metadata" | "code_and_tokens" | "refresh" | "userinfo" | "revocation" | "api";
     /** A host, and what it receives. */
     Receiver: {
-      /** Host, with a port that is not the default; `*.example.com` for each host at or below a domain. */
+      /** Host, with a port that is not the default; `*.example.com` for the hosts at or below a domain. */
       host: string;
       /**
        * Whether it is not of the site of the log-in host, so that a warning is due. The site is the log-in host without its

@@ -97,6 +97,7 @@ const DETAILS: Readonly<Record<string, MessageKey>> = {
   accepted: "test.detail_accepted",
   token_accepted: "test.detail_token_accepted",
   api_refused: "test.detail_api_refused",
+  api_failed: "test.detail_api_failed",
   api_unreachable: "test.detail_api_unreachable",
   unexpected_tokens: "test.detail_unexpected_tokens",
   not_tested: "test.detail_not_tested",
