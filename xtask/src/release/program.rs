@@ -12,6 +12,9 @@ use crate::{Result, workspace};
 /// The program without the demo authorization server.
 pub(crate) const FEATURES: [&str; 3] = ["--no-default-features", "--features", "cli,sqlite"];
 
+/// The time of a build, in seconds since 1970.
+const EPOCH: &str = "SOURCE_DATE_EPOCH";
+
 /// Variables that would change what the compilers write.
 const AMBIENT: [&str; 6] =
     ["CXXFLAGS", "HOST_CFLAGS", "TARGET_CFLAGS", "CARGO_BUILD_TARGET", "CARGO_BUILD_RUSTC_WRAPPER", "RUSTC_WRAPPER"];
@@ -30,6 +33,8 @@ pub(crate) fn build(sh: &Shell, sources: &Path, target: &Path) -> Result<PathBuf
     let _rust = sh.push_env("CARGO_ENCODED_RUSTFLAGS", mapped("--remap-path-prefix").join("\x1f"));
     // The compilers of C on Windows do not have this option.
     let _c = cfg!(unix).then(|| sh.push_env("CFLAGS", mapped("-ffile-prefix-map").join(" ")));
+    // Compilers of C write this instant in place of `__DATE__` and `__TIME__`. A release sets its day.
+    let _time = sh.var(EPOCH).is_err().then(|| sh.push_env(EPOCH, "0"));
     let _target = sh.push_env("CARGO_TARGET_DIR", target);
     let _there = sh.push_dir(sources);
     let of_the_host = format!("CFLAGS_{}", host.replace('-', "_"));

@@ -557,9 +557,7 @@ impl ProfileFile {
         }
         // Otherwise an editor could choose a part of a host that the consent does not name.
         let of_connector = |name: &str| !self.grant_values.contains_key(name);
-        if self.grant_values.keys().any(|name| in_host(name))
-            && template::names_of_host(&self.api.base_url).any(of_connector)
-        {
+        if self.grant_values.keys().any(in_host) && template::names_of_host(&self.api.base_url).any(of_connector) {
             return of_base("must not have a variable of the connector beside a grant value in its host");
         }
         Ok(())
