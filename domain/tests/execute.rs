@@ -43,8 +43,8 @@ async fn a_run_sends_the_token_of_its_user_to_the_api_of_the_connector() {
     assert_eq!(used(&app), ["access-2", "access-1"]);
 }
 
-fn api_at(host: &str) -> Option<ApiBase> {
-    Some(ApiBase { url: format!("https://{host}/v1"), origin: origin(&format!("https://{host}")) })
+fn api_at(host: &str) -> ApiBase {
+    ApiBase { url: format!("https://{host}/v1"), origin: origin(&format!("https://{host}")) }
 }
 
 /// A connection whose provider named `one.vendor.example` at the consent, and names `refreshed` at each refresh.
@@ -56,10 +56,12 @@ async fn with_named_api(refreshed: &'static str) -> TestApp {
         settings.api_domains = vec!["vendor.example".to_owned()];
     });
     app.create_connector(&drive(), draft("{}")).await;
-    app.provider
-        .respond_to_exchange(Ok(TokenResponse { api_base: api_at("one.vendor.example"), ..tokens("first", Some("r1")) }));
+    app.provider.respond_to_exchange(Ok(TokenResponse {
+        api_base: Some(api_at("one.vendor.example")),
+        ..tokens("first", Some("r1"))
+    }));
     app.connect("alice").await;
-    app.provider.respond_to_refresh(Ok(TokenResponse { api_base: api_at(refreshed), ..tokens("second", Some("r2")) }));
+    app.provider.respond_to_refresh(Ok(TokenResponse { api_base: Some(api_at(refreshed)), ..tokens("second", Some("r2")) }));
     app
 }
 
