@@ -25,7 +25,7 @@ const AVOIDED = {
 };
 
 /** Words that have a capital letter at every position. */
-const NAMES = /^(ID|URI|URL|OAuth|Grantry)$/;
+const NAMES = /^(API|ID|URI|URL|OAuth|Grantry)$/;
 
 describe.each(Object.entries(CATALOGUES))("the catalogue %s", (language, catalogue) => {
   const english = new Map(texts(CATALOGUES.en));
