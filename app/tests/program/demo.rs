@@ -4,11 +4,12 @@ use std::fs;
 use std::net::TcpListener;
 use std::path::Path;
 
+use grantry_test_ports::reserve;
 use grantry_testkit::provider::ScriptedUser;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use crate::support::{Browser, Running, free_port, grantry, run};
+use crate::support::{Browser, Running, grantry, run};
 
 struct Ports {
     server: String,
@@ -17,7 +18,7 @@ struct Ports {
 
 impl Ports {
     fn free() -> Self {
-        Self { server: free_port().to_string(), provider: free_port().to_string() }
+        Self { server: reserve().to_string(), provider: reserve().to_string() }
     }
 
     fn server(&self) -> u16 {
@@ -121,7 +122,7 @@ fn the_demo_names_the_reason_when_it_does_not_start() {
 
     // The refusals did not change the folder.
     assert_eq!(started(&folder, &ports).stop(Signal::INT).0, Some(0));
-    let other = free_port().to_string();
+    let other = reserve().to_string();
     assert!(refused(&["--port", &ports.server, "--provider-port", &other]).contains("omit --provider-port"));
     let taken = TcpListener::bind(("127.0.0.1", ports.provider.parse().unwrap())).unwrap();
     assert!(refused(&["--port", &ports.server]).contains("which the demo provider of this folder uses, is already in use"));

@@ -2,12 +2,13 @@
 
 use std::net::TcpListener;
 
+use grantry_test_ports::reserve;
 use grantry_testkit::provider::{ScriptedUser, fault_catalogue};
 use rustix::process::Signal;
 use serde_json::Value;
 use url::Url;
 
-use crate::support::{Browser, Response, Running, free_port, grantry, run};
+use crate::support::{Browser, Response, Running, grantry, run};
 
 const REDIRECT: &str = "http://127.0.0.1:9/callback";
 /// The example of RFC 7636, Appendix B.
@@ -255,7 +256,7 @@ fn a_refusal_names_the_option_and_what_it_accepts() {
 
 #[test]
 fn a_port_in_use_is_reported_with_the_option() {
-    let port = free_port();
+    let port = reserve();
     let taken = TcpListener::bind(("127.0.0.1", port)).unwrap();
     let listen = format!("127.0.0.1:{port}");
     let refused = run(&mut grantry(&["mock-provider", "--listen", &listen, "--redirect-uri", REDIRECT]), "");

@@ -188,7 +188,7 @@ fn service_links_of_kubernetes_are_ignored_and_logged_once_at_debug() {
 
 #[test]
 fn health_and_metrics_are_served_at_one_listener() {
-    let port = crate::support::free_port();
+    let port = grantry_test_ports::reserve();
     let site = Site::new("");
     site.replace(&format!("\"http://127.0.0.1:{}\"", site.port), &format!("\"http://127.0.0.1:{}/grantry\"", site.port));
     let server = site.serve();
@@ -215,7 +215,7 @@ fn health_and_metrics_are_served_at_one_listener() {
 
 #[test]
 fn metrics_require_their_token_wherever_they_are_served() {
-    let port = crate::support::free_port();
+    let port = grantry_test_ports::reserve();
     let site = Site::new("telemetry.metrics_token = \"file:metrics.token\"");
     grantry::key_file::write_new(&site.path("metrics.token")).unwrap();
     let token = fs::read_to_string(site.path("metrics.token")).unwrap().trim().to_owned();

@@ -2,7 +2,6 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
@@ -157,7 +156,8 @@ fn create(cluster: &Path) {
 /// Starts the server on a free port and returns its URL.
 fn start(cluster: &Path) -> String {
     let port_file = cluster.join("port");
-    let port = fs::read_to_string(&port_file).ok().and_then(|port| port.parse().ok()).unwrap_or_else(free_port);
+    let port =
+        fs::read_to_string(&port_file).ok().and_then(|port| port.parse().ok()).unwrap_or_else(grantry_test_ports::reserve);
     fs::write(&port_file, port.to_string()).expect("a folder");
     // Data that survives a crash of the machine is not needed. Its durability costs most of the time of a test.
     let settings = [
@@ -177,11 +177,6 @@ fn start(cluster: &Path) -> String {
     start.arg("--pgdata").arg(cluster.join("data")).args(["--options", &options.join(" ")]);
     run(start.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()));
     format!("postgres://postgres@127.0.0.1:{port}")
-}
-
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("an address").port()
 }
 
 /// Starts a process that stops the cluster when no program uses it.

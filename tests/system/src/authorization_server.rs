@@ -15,7 +15,6 @@
 mod installation;
 mod process;
 
-use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -96,7 +95,7 @@ pub struct RealServer {
     kind: Kind,
     folder: PathBuf,
     description: Value,
-    port: Port,
+    port: u16,
     redirect_uri: String,
     settings: Vec<(String, String)>,
     process: ServerProcess,
@@ -110,10 +109,10 @@ impl RealServer {
             .await
             .map_err(|panicked| RealServerError::Io { what: "waiting for the set-up", source: panicked.into() })??;
         let description = description(&folder)?;
-        let port = Port::reserve(folder.parent().unwrap_or(&folder))?;
+        let port = grantry_test_ports::reserve();
         let settings: Vec<(String, String)> =
             settings.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect();
-        let command = run(&folder, port.number, redirect_uri, &settings);
+        let command = run(&folder, port, redirect_uri, &settings);
         let process = ServerProcess::start(kind, command, listening(&description)).await?;
         let redirect_uri = redirect_uri.to_owned();
         Ok(Self { kind, folder, description, port, redirect_uri, settings, process })
@@ -122,7 +121,7 @@ impl RealServer {
     /// Ends the process and starts it again on the same port. `canaille` keeps its tokens, `oidc-provider` stores nothing.
     pub async fn restart(&mut self) -> Result<(), RealServerError> {
         self.process.end().await;
-        let mut command = run(&self.folder, self.port.number, &self.redirect_uri, &self.settings);
+        let mut command = run(&self.folder, self.port, &self.redirect_uri, &self.settings);
         command.env("KEEP_STATE", "1");
         self.process = ServerProcess::start(self.kind, command, listening(&self.description)).await?;
         Ok(())
@@ -135,12 +134,12 @@ impl RealServer {
 
     /// Issuer identifier and base URL, without a trailing slash.
     pub fn issuer(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port.number)
+        format!("http://127.0.0.1:{}", self.port)
     }
 
     /// The port that the server listens on.
     pub fn port(&self) -> u16 {
-        self.port.number
+        self.port
     }
 
     /// URL of an endpoint by its name in `server.json`: `authorize`, `token`, `revoke`, `introspect`, `userinfo`,
@@ -207,27 +206,4 @@ fn description(folder: &Path) -> Result<Value, RealServerError> {
 /// The text that the server prints when it listens.
 fn listening(description: &Value) -> &str {
     description["listening"].as_str().unwrap_or_default()
-}
-
-/// A port that no other test uses while this value exists. The lock covers the time between the search and the listening.
-#[derive(Debug)]
-struct Port {
-    number: u16,
-    _lock: File,
-}
-
-impl Port {
-    fn reserve(root: &Path) -> Result<Self, RealServerError> {
-        let failed = |source| RealServerError::Io { what: "searching for a free port", source };
-        let locks = root.join("ports");
-        std::fs::create_dir_all(&locks).map_err(failed)?;
-        loop {
-            let free = std::net::TcpListener::bind(("127.0.0.1", 0)).map_err(failed)?;
-            let number = free.local_addr().map_err(failed)?.port();
-            let lock = File::create(locks.join(number.to_string())).map_err(failed)?;
-            if lock.try_lock().is_ok() {
-                return Ok(Self { number, _lock: lock });
-            }
-        }
-    }
 }

@@ -48,6 +48,7 @@ struct Rule {
 
 const DOMAIN: &str = "grantry-domain";
 const RUNTIME: &str = "grantry-runtime";
+const PORTS: &str = "grantry-test-ports";
 const OAUTH2: &str = "grantry-provider-oauth2";
 /// The test kit, the reference store, whose histories other stores are compared with, and the cluster of tests.
 const TESTKIT: &[&str] = &["grantry-testkit", "grantry-store-memory", "grantry-test-postgres"];
@@ -72,8 +73,8 @@ const RULES: &[Rule] = &[
     Rule { member: "grantry", allowed: Allowed::Any, in_tests: &[] },
     // It contains the contract of the transport port as well.
     Rule { member: "grantry-testkit", allowed: Allowed::Only(&[DOMAIN, RUNTIME, OAUTH2]), in_tests: &[] },
-    // It starts a server and uses no other member.
-    Rule { member: "grantry-test-postgres", allowed: Allowed::Only(&[]), in_tests: &[] },
+    Rule { member: PORTS, allowed: Allowed::Only(&[]), in_tests: &[] },
+    Rule { member: "grantry-test-postgres", allowed: Allowed::Only(&[PORTS]), in_tests: &[] },
     Rule { member: "grantry-load", allowed: Allowed::Any, in_tests: &[] },
     Rule { member: "grantry-system-tests", allowed: Allowed::Any, in_tests: &[] },
     Rule { member: "grantry-fuzz", allowed: Allowed::Any, in_tests: &[] },

@@ -12,7 +12,7 @@ use grantry_domain::usecase::ConnectorDraft;
 use grantry_runtime::SystemRandom;
 use tempfile::TempDir;
 
-use crate::support::{Running, free_port, grantry};
+use crate::support::{Running, grantry};
 
 /// The password of every account.
 pub(crate) const PASSWORD: &str = "password-canary";
@@ -25,7 +25,7 @@ pub(crate) struct Site {
 impl Site {
     /// A configuration with alice (editor in `default`, viewer in `marketing`), to which `lines` are prepended.
     pub(crate) fn new(lines: &str) -> Self {
-        let site = Self { folder: tempfile::tempdir().unwrap(), port: free_port() };
+        let site = Self { folder: tempfile::tempdir().unwrap(), port: grantry_test_ports::reserve() };
         grantry::key_file::write_new(&site.path("primary.key")).unwrap();
         let hash = grantry::passwords::hash(&Secret::from_text(PASSWORD), &SystemRandom).unwrap();
         site.write(&format!(

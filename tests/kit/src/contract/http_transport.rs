@@ -3,13 +3,14 @@
 //!
 //! Names that resolve to an address outside of the policy are not part of it, because no rule can set what a name resolves to.
 
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use grantry_domain::secret::Secret;
 use grantry_provider_oauth2::{EgressPolicy, HttpRequest, HttpResponse, HttpTransport, TransportError};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
-use tokio::net::TcpListener;
+use tokio::net::TcpSocket;
 
 use crate::provider::{Call, Endpoint, Fault, Gate, MockProvider, ScriptedResponse};
 
@@ -254,9 +255,10 @@ pub async fn a_url_outside_of_the_policy_is_not_allowed(factory: TransportFactor
 
 /// No server listens, or the authorization is no header field.
 pub async fn a_request_that_cannot_be_sent_is_not_sent(factory: TransportFactory) {
-    let free = TcpListener::bind("127.0.0.1:0").await.expect("a loopback port is free");
-    let port = free.local_addr().expect("an address").port();
-    drop(free);
+    // A socket that is bound and does not listen refuses connections, and keeps the port.
+    let bound = TcpSocket::new_v4().expect("a socket");
+    bound.bind((Ipv4Addr::LOCALHOST, 0).into()).expect("a loopback port is free");
+    let port = bound.local_addr().expect("an address").port();
     let sent = factory(policy(port)).send(request(Method::POST, format!("http://127.0.0.1:{port}/"))).await;
     assert_eq!(error(sent), Some(TransportError::NotSent));
 
