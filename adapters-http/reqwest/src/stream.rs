@@ -4,12 +4,12 @@
 
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::{Either, select};
-use futures_util::stream::{BoxStream, Stream, StreamExt as _};
+use futures_util::stream::{self, BoxStream, Stream, StreamExt as _};
 use grantry_domain::ports::{BodyCut, StreamedBody};
 use grantry_provider_oauth2::{StreamResponse, TransportError};
 use http_body::{Body as _, Frame, SizeHint};
@@ -52,10 +52,24 @@ impl Exchange {
         }
     }
 
-    /// The response, whose body keeps the place.
+    /// The response, whose body keeps the place until it has arrived.
     pub(crate) fn response(self, response: Response) -> StreamResponse {
-        let (parts, body) = http::Response::<Body>::from(response).into_parts();
+        let (parts, mut body) = http::Response::<Body>::from(response).into_parts();
         let length = body.size_hint().exact();
+        // A small body has mostly arrived with the head. Then there is nothing to watch.
+        let first = poll_part(&mut body, &mut Context::from_waker(Waker::noop()));
+        let has_ended = matches!(first, Poll::Ready(None | Some(Err(_)))) || body.is_end_stream();
+        let first = match first {
+            Poll::Ready(part) => stream::iter(part),
+            Poll::Pending => stream::iter(None),
+        };
+        let arriving = if has_ended { first.boxed() } else { first.chain(self.watched(body)).boxed() };
+        let body = StreamedBody { length, parts: arriving };
+        StreamResponse { status: parts.status, headers: parts.headers, body }
+    }
+
+    /// The rest of a body, which is cut off after a time without a byte.
+    fn watched(self, body: Body) -> ReceivedParts {
         let received = Arc::new(Mutex::new(Received { open: Some((body, self.permits)), is_cut: false, reader: None }));
         let (watched, progress, idle) = (received.clone(), self.progress.clone(), self.idle);
         // A reader that does not ask for the next part must not keep the connection open, so it is not the reader that watches.
@@ -63,9 +77,7 @@ impl Exchange {
             progress.idle(idle).await;
             locked(&watched).cut();
         });
-        let received = ReceivedParts { received, progress: self.progress, watch: watch.abort_handle() };
-        let body = StreamedBody { length, parts: received.boxed() };
-        StreamResponse { status: parts.status, headers: parts.headers, body }
+        ReceivedParts { received, progress: self.progress, watch: watch.abort_handle() }
     }
 }
 
@@ -117,30 +129,30 @@ impl Received {
     }
 
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyCut>>> {
-        loop {
-            let Some((body, _)) = &mut self.open else {
-                return Poll::Ready(std::mem::take(&mut self.is_cut).then_some(Err(BodyCut)));
-            };
-            match Pin::new(body).poll_frame(context) {
-                // Trailers belong to the connection.
-                Poll::Ready(Some(Ok(frame))) => {
-                    if let Ok(data) = frame.into_data() {
-                        return Poll::Ready(Some(Ok(data)));
-                    }
-                }
-                Poll::Ready(Some(Err(_))) => {
-                    self.open = None;
-                    return Poll::Ready(Some(Err(BodyCut)));
-                }
-                Poll::Ready(None) => {
-                    self.open = None;
-                    return Poll::Ready(None);
-                }
-                Poll::Pending => {
-                    self.reader = Some(context.waker().clone());
-                    return Poll::Pending;
+        let Some((body, _)) = &mut self.open else {
+            return Poll::Ready(std::mem::take(&mut self.is_cut).then_some(Err(BodyCut)));
+        };
+        let polled = poll_part(body, context);
+        match &polled {
+            Poll::Ready(Some(Ok(_))) => {}
+            Poll::Ready(None | Some(Err(_))) => self.open = None,
+            Poll::Pending => self.reader = Some(context.waker().clone()),
+        }
+        polled
+    }
+}
+
+/// The next part of a body. Trailers belong to the connection.
+fn poll_part(body: &mut Body, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyCut>>> {
+    loop {
+        match ready!(Pin::new(&mut *body).poll_frame(context)) {
+            Some(Ok(frame)) => {
+                if let Ok(data) = frame.into_data() {
+                    return Poll::Ready(Some(Ok(data)));
                 }
             }
+            Some(Err(_)) => return Poll::Ready(Some(Err(BodyCut))),
+            None => return Poll::Ready(None),
         }
     }
 }

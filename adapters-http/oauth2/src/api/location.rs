@@ -6,12 +6,12 @@ use url::Url;
 /// Resolves `Location` (RFC 9110 §10.2.2) against the URL of the request. A relative one would lead the caller to a path of this
 /// server, with the credentials of the caller. One that is no URL is removed.
 pub(super) fn make_absolute(headers: &mut Vec<(String, Vec<u8>)>, url: &str) {
-    let base = Url::parse(url).ok();
     headers.retain_mut(|(name, value)| {
         if name != LOCATION.as_str() {
             return true;
         }
-        let location = std::str::from_utf8(value).ok().zip(base.as_ref()).and_then(|(text, base)| base.join(text).ok());
+        let base = Url::parse(url).ok();
+        let location = std::str::from_utf8(value).ok().zip(base).and_then(|(text, base)| base.join(text).ok());
         location.is_some_and(|location| {
             *value = String::from(location).into_bytes();
             true

@@ -282,3 +282,15 @@ async fn a_stream_has_a_place_until_its_response_ends_or_is_not_read() {
     assert!(unread.open(of("alice")).await.is_ok(), "the place of a response that is not read becomes free");
     drop(held);
 }
+
+#[tokio::test]
+async fn a_response_that_arrived_with_its_head_has_no_place_while_it_is_not_read() {
+    let limits = Limits { streams: 8, connect: Duration::from_millis(300), ..Limits::API };
+    let server = RawServer::responding("HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nbody").await;
+    let transport = transport(limits, &[&server]);
+    let of_alice = || StreamRequest { share: Some("alice".to_owned()), ..request(&server.url("/"), None) };
+    let mut unread = transport.open(of_alice()).await.ok().unwrap();
+    assert!(transport.open(of_alice()).await.is_ok());
+    assert_eq!(part(&mut unread).await, "body");
+    assert_eq!(next(&mut unread).await, None);
+}

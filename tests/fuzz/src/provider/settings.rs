@@ -38,7 +38,7 @@ pub(crate) fn connector_settings(data: &[u8]) {
 fn assert_usable(settings: &ProviderSettings) {
     let policy = policy();
     let endpoints = settings.endpoints.clone().unwrap_or_default();
-    let optional = [endpoints.revocation, endpoints.userinfo, endpoints.jwks];
+    let optional = [endpoints.refresh, endpoints.revocation, endpoints.userinfo, endpoints.jwks];
     let required = settings.endpoints.as_ref().map(|_| [endpoints.authorization, endpoints.token]);
     for url in required.into_iter().flatten().chain(optional.into_iter().flatten()).chain(settings.base_url.clone()) {
         let allowed = policy.check(&url).expect("every URL is allowed");
@@ -115,6 +115,7 @@ fn assert_vendor_hosts(table: &toml::Table, parsed: &ProviderSettings) {
     let resolved = [
         ("authorization", Some(&endpoints.authorization)),
         ("token", Some(&endpoints.token)),
+        ("refresh", endpoints.refresh.as_ref()),
         ("revocation", endpoints.revocation.as_ref()),
         ("userinfo", endpoints.userinfo.as_ref()),
         ("jwks", endpoints.jwks.as_ref()),
