@@ -11,6 +11,7 @@
 //! |---|---|---|
 //! | `cli` | the command line and the binary | yes |
 //! | `sqlite` | the SQLite store | yes |
+//! | `postgres` | the PostgreSQL store | yes |
 //! | `demo` | `grantry demo` and `grantry mock-provider`, with the mock authorization server of the test kit | yes |
 
 pub mod app;
@@ -52,6 +53,8 @@ pub use grantry_domain as domain;
 pub use grantry_http_axum as http_axum;
 pub use grantry_provider_oauth2 as provider_oauth2;
 pub use grantry_runtime as runtime;
+#[cfg(feature = "postgres")]
+pub use grantry_store_postgres as store_postgres;
 #[cfg(feature = "sqlite")]
 pub use grantry_store_sqlite as store_sqlite;
 #[cfg(feature = "cli")]

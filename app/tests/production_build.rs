@@ -22,7 +22,7 @@ mod tests {
     #[test]
     fn only_the_demo_links_test_code() {
         let test_code = ["grantry-testkit", "grantry-store-memory", "mockall", "proptest", "tempfile"];
-        let production = packages(&["--no-default-features", "--features", "cli,sqlite"]);
+        let production = packages(&["--no-default-features", "--features", "cli,sqlite,postgres"]);
         assert!(production.contains("grantry-store-sqlite") && production.contains("clap"), "{production:?}");
         for package in test_code {
             assert!(!production.contains(package), "{package} is linked into the production build");

@@ -2,7 +2,7 @@
 //!
 //! It runs the tests of `cargo xtask test`; environment variables make them longer.
 
-use xshell::Shell;
+use xshell::{Shell, cmd};
 
 use crate::steps::{self, Options, Step};
 use crate::{Result, docs, fuzz, release, setup, test, workspace};
@@ -18,6 +18,7 @@ const STEPS: &[Step] = &[
     Step { name: "site", about: "the documentation site is built, and its links lead somewhere", run: docs::site },
     Step { name: "property", about: "property tests with many cases", run: property },
     Step { name: "fuzz", about: "every fuzz target for a minute", run: fuzz::every_target },
+    Step { name: "postgres", about: "the flows of the system tests and the killed nodes on PostgreSQL", run: postgres },
     Step {
         name: "chaos",
         about: "long races, expiries, killed nodes, refreshes with real authorization servers, and hostile clients",
@@ -34,6 +35,15 @@ pub(crate) fn run(sh: &Shell, options: &Options) -> Result {
 fn property(sh: &Shell) -> Result {
     let _cases = sh.push_env("PROPTEST_CASES", "20000");
     test::cargo_tests(sh, "nightly", "--lib")
+}
+
+fn postgres(sh: &Shell) -> Result {
+    workspace::server(sh)?;
+    let _store = sh.push_env("GRANTRY_TEST_STORE", "postgres");
+    let _kills = sh.push_env("KILLS", KILLS);
+    let tests = ["--test", "wired", "--test", "kills"];
+    cmd!(sh, "cargo nextest run --package grantry-system-tests {tests...} --profile postgres").run()?;
+    Ok(())
 }
 
 fn chaos(sh: &Shell) -> Result {

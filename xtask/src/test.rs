@@ -57,7 +57,8 @@ pub(crate) fn cargo_tests(sh: &Shell, profile: &str, targets: &str) -> Result {
 
 /// The tests of the program that differ without the demo: features change what is compiled, so this is a separate build.
 fn production(sh: &Shell) -> Result {
-    let features = ["--package", "grantry", "--no-default-features", "--features", "cli,sqlite", "--test", "program"];
+    let features =
+        ["--package", "grantry", "--no-default-features", "--features", "cli,sqlite,postgres", "--test", "program"];
     cmd!(sh, "cargo test --quiet {features...} no_demo").run()?;
     Ok(())
 }

@@ -160,7 +160,19 @@ impl Code {
     pub(crate) fn of(name: &str) -> Self {
         Self::parse(name).unwrap_or(Self::Internal)
     }
+
+    /// How long to wait before the request is repeated, where nothing more is known: what this server depends on is not available.
+    const fn wait(self) -> Option<Duration> {
+        if matches!(self, Self::StoreUnavailable | Self::AuditUnavailable | Self::DirectoryUnavailable) {
+            Some(OUTAGE_WAIT)
+        } else {
+            None
+        }
+    }
 }
+
+/// The wait after a request that was refused because of an outage.
+const OUTAGE_WAIT: Duration = Duration::from_secs(5);
 
 /// An error response.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -176,13 +188,13 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// A problem with the sentence of its code.
+    /// A problem with the sentence of its code, and with `Retry-After` if the store, the audit trail or the directory is not available.
     pub fn new(code: Code) -> Self {
         Self {
             code,
             field: None,
             detail: None,
-            retry_after: None,
+            retry_after: code.wait(),
             reason: None,
             start_url: None,
             provider_status: None,

@@ -75,8 +75,9 @@ mod users;
 
 pub use self::options::PostgresOptions;
 pub use self::probe::StoreFault;
+pub use self::schema::is_empty;
 pub use self::store::PostgresStore;
-pub use self::url::PostgresUrl;
+pub use self::url::{InvalidPostgresUrl, PostgresUrl};
 
 /// The examples of the README are tests.
 #[cfg(doctest)]

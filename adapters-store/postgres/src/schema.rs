@@ -6,7 +6,7 @@
 
 use grantry_domain::ports::StoreError;
 
-use crate::connection::{Connection, Pool};
+use crate::connection::{Connection, Connector, Pool};
 use crate::error::{NO_PRIVILEGE, OTHER_TABLES, PgError, READ_ONLY, inconsistent, unusable};
 use crate::options::PostgresOptions;
 use crate::records::Columns;
@@ -50,6 +50,14 @@ pub(crate) struct Found {
     pub(crate) deployment: [u8; 16],
     /// Whether the server reports the outcome of a transaction.
     pub(crate) is_tracked: bool,
+}
+
+/// Whether a database has no tables of this program yet, so that the first start creates them. Changes nothing; fails as
+/// [`PostgresStore::open`](crate::PostgresStore::open) does for a server or a version that cannot be used.
+pub async fn is_empty(options: &PostgresOptions) -> Result<bool, StoreError> {
+    let connection = Connector::new(options)?.connect().await?;
+    check_server(&connection).await?;
+    Ok(applied(&connection).await? == 0)
 }
 
 /// Checks and migrates.

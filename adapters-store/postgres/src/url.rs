@@ -1,17 +1,15 @@
 //! The URL of the database. It contains a password, which no text of this program repeats.
 
+use std::error::Error;
 use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use grantry_domain::ports::StoreError;
 use percent_encoding::percent_decode_str;
 use tokio_postgres::Config;
 use tokio_postgres::config::{Host, SslMode, TargetSessionAttrs};
-
-use crate::error::{PgError, unusable};
 
 /// The pause before the system checks whether the server of an idle connection is still there. The driver sets two hours.
 const KEEPALIVE: Duration = Duration::from_secs(30);
@@ -27,7 +25,7 @@ const KEEPALIVE_OF_DRIVER: Duration = Duration::from_hours(2);
 /// | `sslmode` | `verify-full`: TLS, with a certificate that is valid for the host name. The default, and the only mode for other machines. `disable`: no TLS. The default, and only allowed, for a loopback address, `localhost` and a Unix socket |
 /// | `sslrootcert` | a file with the trusted certificates, PEM. `system`, the default: those of the system |
 ///
-/// `Debug` prints hosts and database only.
+/// `Display` and `Debug` show hosts and database only.
 #[derive(Clone)]
 pub struct PostgresUrl {
     pub(crate) config: Config,
@@ -38,21 +36,58 @@ pub struct PostgresUrl {
 }
 
 impl PostgresUrl {
-    /// Parses a URL. Connects to nothing.
-    ///
-    /// An error is [`StoreError::Unusable`]; its text contains no part of the URL.
-    pub fn parse(url: &str) -> Result<Self, StoreError> {
-        parse(url).map_err(StoreError::from)
+    /// Parses a URL. Connects to nothing. The error contains no part of the URL.
+    pub fn parse(url: &str) -> Result<Self, InvalidPostgresUrl> {
+        parse(url).map_err(|problem| InvalidPostgresUrl { problem })
     }
 }
 
 impl FromStr for PostgresUrl {
-    type Err = StoreError;
+    type Err = InvalidPostgresUrl;
 
-    fn from_str(url: &str) -> Result<Self, StoreError> {
+    fn from_str(url: &str) -> Result<Self, InvalidPostgresUrl> {
         Self::parse(url)
     }
 }
+
+impl fmt::Display for PostgresUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("postgres://")?;
+        let ports = self.config.get_ports();
+        for (index, host) in self.config.get_hosts().iter().enumerate() {
+            let separator = if index == 0 { "" } else { "," };
+            match host {
+                Host::Tcp(name) if name.contains(':') && !name.starts_with('[') => write!(f, "{separator}[{name}]")?,
+                Host::Tcp(name) => write!(f, "{separator}{name}")?,
+                #[cfg(unix)]
+                Host::Unix(path) => write!(f, "{separator}{}", path.display())?,
+            }
+            // One port is that of all hosts.
+            if let Some(port) = ports.get(index).or(ports.first()) {
+                write!(f, ":{port}")?;
+            }
+        }
+        match self.config.get_dbname() {
+            Some(database) => write!(f, "/{database}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A text that is not the URL of a database. `problem` completes a sentence that begins with the name of the setting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct InvalidPostgresUrl {
+    /// What is wrong, such as `names no host`.
+    pub problem: &'static str,
+}
+
+impl fmt::Display for InvalidPostgresUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the URL of the database {}", self.problem)
+    }
+}
+
+impl Error for InvalidPostgresUrl {}
 
 impl fmt::Debug for PostgresUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -71,9 +106,9 @@ struct Own {
     roots: Option<PathBuf>,
 }
 
-fn parse(url: &str) -> Result<PostgresUrl, PgError> {
+fn parse(url: &str) -> Result<PostgresUrl, &'static str> {
     if !["postgres://", "postgresql://"].iter().any(|scheme| url.starts_with(scheme)) {
-        return Err(unusable("`store.url` does not begin with postgres:// or postgresql://"));
+        return Err("does not begin with postgres:// or postgresql://");
     }
     let (base, query) = url.split_once('?').unwrap_or((url, ""));
     let mut own = Own::default();
@@ -84,14 +119,14 @@ fn parse(url: &str) -> Result<PostgresUrl, PgError> {
         }
     }
     let rest = if others.is_empty() { base.to_owned() } else { format!("{base}?{}", others.join("&")) };
-    let mut config = Config::from_str(&rest).map_err(|_| unusable("`store.url` is not a URL of a PostgreSQL database"))?;
+    let mut config = Config::from_str(&rest).map_err(|_| "is not a URL of a PostgreSQL database")?;
     if config.get_hosts().is_empty() {
-        return Err(unusable("`store.url` names no host"));
+        return Err("names no host");
     }
     let is_local = config.get_hosts().iter().all(is_local) && config.get_hostaddrs().iter().all(IpAddr::is_loopback);
     let is_encrypted = own.mode.unwrap_or(!is_local);
     if !is_encrypted && !is_local {
-        return Err(unusable("`sslmode=disable` in `store.url` is allowed only for this machine; use verify-full"));
+        return Err("contains `sslmode=disable`, which is allowed only for this machine; use verify-full");
     }
     config.ssl_mode(if is_encrypted { SslMode::Require } else { SslMode::Disable });
     if config.get_hosts().len() > 1 {
@@ -108,16 +143,16 @@ fn parse(url: &str) -> Result<PostgresUrl, PgError> {
 }
 
 /// Takes a parameter that the driver does not get; false for any other.
-fn take(own: &mut Own, parameter: &str) -> Result<bool, PgError> {
+fn take(own: &mut Own, parameter: &str) -> Result<bool, &'static str> {
     let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
     match (name, value) {
         ("sslmode", "verify-full") => own.mode = Some(true),
         ("sslmode", "disable") => own.mode = Some(false),
-        ("sslmode", _) => return Err(unusable("`sslmode` in `store.url` is neither verify-full nor disable")),
+        ("sslmode", _) => return Err("contains an `sslmode` that is neither verify-full nor disable"),
         ("sslrootcert", "system") => own.roots = None,
         ("sslrootcert", file) => {
             let file = percent_decode_str(file).decode_utf8();
-            let file = file.map_err(|_| unusable("`sslrootcert` in `store.url` is not UTF-8"))?;
+            let file = file.map_err(|_| "contains an `sslrootcert` that is not UTF-8")?;
             own.roots = Some(PathBuf::from(file.into_owned()));
         }
         _ => return Ok(false),
@@ -142,10 +177,7 @@ mod tests {
     use super::*;
 
     fn refusal(url: &str) -> &'static str {
-        match PostgresUrl::parse(url) {
-            Err(StoreError::Unusable(text)) => text,
-            other => panic!("the URL was not refused: {other:?}"),
-        }
+        PostgresUrl::parse(url).expect_err("the URL is refused").problem
     }
 
     #[test]
@@ -165,6 +197,18 @@ mod tests {
     }
 
     #[test]
+    fn the_text_shows_hosts_and_database() {
+        for (given, shown) in [
+            ("postgresql://u:p@a:1,b:2/g?sslmode=verify-full", "postgres://a:1,b:2/g"),
+            ("postgres://u@[::1]:5433/g?password=hunter2", "postgres://[::1]:5433/g"),
+            ("postgres://u@%2Frun%2Fpostgresql/g", "postgres:///run/postgresql/g"),
+            ("postgres://u@a,b:5433", "postgres://a,b:5433"),
+        ] {
+            assert_eq!(PostgresUrl::parse(given).unwrap().to_string(), shown, "{given}");
+        }
+    }
+
+    #[test]
     fn parameters_of_the_driver_are_kept() {
         let url =
             PostgresUrl::parse("postgresql://u@db/g?application_name=a&sslrootcert=%2Fetc%2Froot.pem&sslmode=verify-full");
@@ -178,6 +222,7 @@ mod tests {
     fn r78_no_text_contains_a_part_of_the_password() {
         let url = PostgresUrl::parse("postgres://user:hunter2@db.example/grantry").unwrap();
         assert!(!format!("{url:?}").contains("hunter2"));
+        assert_eq!(url.to_string(), "postgres://db.example/grantry");
         for wrong in ["mysql://user:hunter2@h/d", "postgres://user:hunter2@h:port/d", "postgres://hunter2?sslmode=hunter2"] {
             assert!(!refusal(wrong).contains("hunter2"), "{wrong}");
         }

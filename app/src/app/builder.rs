@@ -312,6 +312,7 @@ impl AppBuilder {
             spawner,
         };
         let connections = Connections::with_bounds(&ports, policy, &self.policy_bounds)?;
+        connections.observe_clock().await?;
         let (mode, user_authenticator) = identity.authenticator(SessionParts {
             sessions: store.ports.clone(),
             rows: Arc::new(AuditedSessions::new(rows, connections.clone())),

@@ -24,6 +24,7 @@ use crate::config::{Config, ConfigError};
 use crate::profile_folder;
 use crate::progress::Steps;
 use crate::serve::{self, ServeError};
+use crate::store::{self, Database};
 
 /// 2026-01-01, when this check was written. A clock before it is wrong.
 const EARLIEST: Timestamp = Timestamp::from_millis(1_767_225_600_000);
@@ -97,16 +98,20 @@ pub(crate) async fn run(path: &Path, steps: impl FnOnce(u64) -> Steps) -> Report
     if let Some(address) = config.settings.telemetry.listen {
         findings.push(listen("telemetry", address).await);
     }
-    let app = match (keyring, config.database.exists()) {
+    let app = match (keyring, store::is_new(&config.database).await) {
         (None, _) => None,
-        (Some(_), false) => {
-            findings.push(new_database(&config));
+        (Some(_), Err(error)) => {
+            findings.push(finding("store", Status::Failed, error.to_string()));
             None
         }
-        (Some(_), true) => match build(&config).await {
+        (Some(_), Ok(true)) => {
+            findings.push(new_database(&config.database));
+            None
+        }
+        (Some(_), Ok(false)) => match build(&config).await {
             Ok(app) => {
                 let id = hex(&app.store().deployment_id());
-                let message = format!("{} opens; deployment_id = {id}", config.database.display());
+                let message = format!("{} opens; deployment_id = {id}", config.database);
                 findings.push(finding("store", Status::Ok, message));
                 Some(app)
             }
@@ -196,10 +201,13 @@ fn keys(config: &Config) -> (Finding, Option<Keyring>) {
     }
 }
 
-fn new_database(config: &Config) -> Finding {
-    let folder = config.database.parent().unwrap_or(Path::new("."));
+fn new_database(database: &Database) -> Finding {
+    let Database::Sqlite(file) = database else {
+        return finding("store", Status::Ok, format!("{database} has no tables yet; the first start creates them"));
+    };
+    let folder = file.parent().unwrap_or(Path::new("."));
     let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
-    let shown = config.database.display();
+    let shown = file.display();
     match std::fs::metadata(folder) {
         Ok(metadata) if metadata.is_dir() && !metadata.permissions().readonly() => {
             finding("store", Status::Ok, format!("{shown} does not exist yet; the first start creates it"))

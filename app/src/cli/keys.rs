@@ -8,11 +8,11 @@ use grantry_domain::encoding::hex;
 use grantry_runtime::SystemRandom;
 use serde::Serialize;
 
-use crate::app::store_of;
+use crate::app::{BuildError, store_of};
 use crate::cli::output::{info, print, print_json};
 use crate::cli::{CliError, ConfigArgs, runtime};
 use crate::config::Config;
-use crate::key_file;
+use crate::{key_file, store};
 
 #[derive(Subcommand)]
 pub(super) enum KeysCommand {
@@ -68,13 +68,13 @@ struct KeyRow {
 
 async fn status(config: &Config) -> Result<Vec<KeyRow>, CliError> {
     let keyring = Keyring::load(&config.write_key, &config.settings.keys.read, &config.folder)?;
-    let usage = if config.database.exists() {
+    let usage = if store::is_new(&config.database).await.map_err(BuildError::from)? {
+        Vec::new()
+    } else {
         let store = store_of(config).await?;
         let usage = store.ports.key_usage().await?;
         store.close().await;
         usage
-    } else {
-        Vec::new()
     };
     let sources = std::iter::once(&config.write_key).chain(&config.settings.keys.read);
     let mut rows: Vec<KeyRow> = keyring

@@ -30,6 +30,8 @@ use similar::similar;
 use tree::Node;
 use validate::Validator;
 
+use crate::store::Database;
+
 pub use error::{ConfigError, Mistake, MistakeKind, Mistakes};
 pub use settings::{
     Account, Agent, Audit, Egress, Execute, Identity, Keys, OAuth, Providers, Proxy, Rates, Retention, Settings, Store,
@@ -53,8 +55,8 @@ pub struct Config {
     pub public_base_url: PublicBaseUrl,
     /// The key that seals records.
     pub write_key: KeySource,
-    /// The database file.
-    pub database: PathBuf,
+    /// The database.
+    pub database: Database,
     /// All spaces, `default` first.
     pub spaces: Vec<SpaceId>,
     /// Where requests may go.

@@ -86,15 +86,27 @@ impl Default for Settings {
 }
 
 /// The store.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Store {
-    /// The database. Relative paths start at the folder of the file.
+    /// The database: `sqlite:` and a path, or `postgres://USER@HOST/DATABASE`. Relative paths start at the folder of the file. A
+    /// password belongs into the variable, so that it is in no file.
     #[serde(with = "text")]
     pub(super) url: StoreUrl,
     /// The deployment that the database must belong to; `None`: any.
     #[serde(with = "optional")]
     pub deployment_id: Option<Digest<16>>,
+    /// Connections to `PostgreSQL` of this node for writes and long reads; more callers wait.
+    pub connections: Within<1, 1000>,
+    /// Whether statements are prepared once per connection to `PostgreSQL`. A pooler in between must support that: `PgBouncer` from 1.21, with
+    /// `max_prepared_statements`.
+    pub statement_cache: bool,
+}
+
+impl Default for Store {
+    fn default() -> Self {
+        Self { url: StoreUrl::default(), deployment_id: None, connections: Within::new(10), statement_cache: false }
+    }
 }
 
 /// The keys that seal records.

@@ -64,7 +64,7 @@ fn the_least_configuration_has_the_documented_defaults() {
     let config = parse(&least(), &[]).unwrap();
     let settings = &config.settings;
     assert_eq!(settings.listen.to_string(), "127.0.0.1:8080");
-    assert_eq!(config.database, Path::new("/etc/grantry/grantry.db"));
+    assert_eq!(config.database.to_string(), "/etc/grantry/grantry.db");
     assert_eq!(settings.execute.max_body.get(), 1024 * 1024);
     assert_eq!(settings.telemetry.log.as_str(), "info");
     assert_eq!(RateLimits::from(&settings.oauth.rate_limits), RateLimits::default());
@@ -172,7 +172,7 @@ fn all_mistakes_are_reported_at_once_with_their_lines() {
 public_base_url = "http://canary.example"
 
 [store]
-url = "postgres://canary"
+url = "mysql://canary"
 
 [oauth]
 flow_ttl = "11m"
@@ -350,7 +350,9 @@ fn each_refusal_names_what_to_set() {
         ),
         (with("keys.read = [\"canary\"]"), "`keys.read[0]` cannot be used"),
         (with("listen = \"canary\""), "`listen` must be an IP address and a port"),
-        (with("store.url = \"postgres://canary\""), "`store.url` must be \"sqlite:\" and the path of a file"),
+        (with("store.url = \"postgres://u:canary@db.example/g?sslmode=prefer\""), "`store.url` contains an `sslmode`"),
+        (with("store.url = \"postgres://u:canary@host:port/g\""), "`store.url` is not a URL of a PostgreSQL database"),
+        (with("store.connections = 0"), "`store.connections`"),
         (with("store.url = \"canary\""), "`store.url` must be \"sqlite:\" and the path of a file"),
         (with("store.url = \"sqlite::memory:\""), "`store.url` must be"),
         (with("store.deployment_id = \"canary\""), "`store.deployment_id` must be 32 lower-case hex digits"),
@@ -484,7 +486,7 @@ fn the_environment_wins_over_the_file() {
     let settings = &config.settings;
     let rates = RateLimits::from(&settings.oauth.rate_limits);
     assert_eq!(settings.listen.port(), 9);
-    assert_eq!(config.database, Path::new("/data/other.db"));
+    assert_eq!(config.database.to_string(), "/data/other.db");
     assert_eq!(config.write_key.to_string(), "env:MY_KEY");
     assert_eq!(settings.keys.read.len(), 2);
     assert_eq!((settings.oauth.flow_ttl, settings.oauth.pending_per_user.get()), (Duration::from_mins(5), 3));

@@ -52,7 +52,7 @@ impl Validator<'_> {
             return None;
         }
         Some(Config {
-            database: settings.store.url.file(&folder),
+            database: settings.store.url.database(&folder),
             egress: egress?,
             trusted_proxies,
             public_base_url: settings.public_base_url.clone()?,

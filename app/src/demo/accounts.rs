@@ -96,7 +96,7 @@ mod tests {
         let text = config(9000, 9001).unwrap();
         let config = Config::parse(&text, Path::new("grantry.toml"), PathBuf::from("demo"), []).unwrap();
         assert_eq!(config.public_base_url.as_str(), "http://127.0.0.1:9000");
-        assert_eq!(config.database, Path::new("demo/grantry.db"));
+        assert_eq!(config.database.to_string(), "demo/grantry.db");
         assert_eq!(config.spaces.len(), 2);
         let accounts = config.settings.identity.accounts;
         let names: Vec<&str> = accounts.iter().map(|account| account.username.as_str()).collect();

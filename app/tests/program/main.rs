@@ -19,6 +19,9 @@ mod mock_provider;
 #[cfg(not(feature = "demo"))]
 mod no_demo;
 #[cfg(test)]
+#[cfg(feature = "postgres")]
+mod postgres;
+#[cfg(test)]
 mod providers;
 #[cfg(test)]
 mod start;

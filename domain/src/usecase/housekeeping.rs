@@ -78,6 +78,11 @@ pub(crate) struct Maintenance {
 }
 
 impl Maintenance {
+    /// Reads the clock of the store.
+    pub(super) async fn observe_clock(&self) -> Result<(), StoreError> {
+        self.settled.now().await.map(drop)
+    }
+
     /// Sweeps until nothing is left to do now, and reports the progress after each batch. Shortly after the clock was set,
     /// nothing is swept.
     pub(super) async fn sweep(&self, mut report: impl FnMut(Progress) + Send) -> Result<SweepReport, HousekeepingError> {

@@ -469,6 +469,12 @@ impl Connections {
         self.users.remove(actor, user).await
     }
 
+    /// Reads the clock of the store, which is compared with the monotonic clock from the first reading on. Call it at the start, so that
+    /// a step before the first refresh or sweep is noticed.
+    pub async fn observe_clock(&self) -> Result<(), StoreError> {
+        self.maintenance.observe_clock().await
+    }
+
     /// Sweeps until nothing is left to do now, and reports the progress after each batch.
     pub async fn sweep(&self, report: impl FnMut(Progress) + Send) -> Result<SweepReport, HousekeepingError> {
         self.tokens.drop_expired().await?;

@@ -16,11 +16,13 @@ pub(crate) fn is_step(expected: Timestamp, wall: Timestamp) -> bool {
     wall.since(expected) > CLOCK_STEP || expected.since(wall) > CLOCK_STEP
 }
 
-/// The clock of the store, compared with the monotonic clock from one reading to the next. The history begins with the process.
+/// The clock of the store, compared with the monotonic clock from one reading to the next. The clock of the process is not used: that of
+/// a shared database may differ from it.
 pub struct SettledClock {
     store_clock: Arc<dyn StoreClock>,
     clock: Arc<dyn Clock>,
-    history: Mutex<History>,
+    /// `None` before the first reading.
+    history: Mutex<Option<History>>,
 }
 
 struct History {
@@ -45,10 +47,9 @@ impl History {
 }
 
 impl SettledClock {
-    /// The first reading is that of the clock of the process.
+    /// A step is noticed from the first reading on.
     pub fn new(store_clock: Arc<dyn StoreClock>, clock: Arc<dyn Clock>) -> Arc<Self> {
-        let history = History { wall: clock.now(), monotonic: clock.monotonic(), stepped_at: None };
-        Arc::new(Self { store_clock, clock, history: Mutex::new(history) })
+        Arc::new(Self { store_clock, clock, history: Mutex::new(None) })
     }
 
     /// The present instant. `None` for some minutes after the wall clock was set, forwards or backwards: what has a deadline
@@ -61,15 +62,17 @@ impl SettledClock {
 
     /// Compares a reading of the store's clock with the last one.
     pub fn note(&self, wall: Timestamp) {
-        self.history().note(wall, self.clock.monotonic());
+        let monotonic = self.clock.monotonic();
+        self.history().get_or_insert(History { wall, monotonic, stepped_at: None }).note(wall, monotonic);
     }
 
     /// Whether a step was noticed less than this time ago.
     pub fn has_stepped_within(&self, span: Duration) -> bool {
-        self.history().has_stepped_within(span, self.clock.monotonic())
+        let monotonic = self.clock.monotonic();
+        self.history().as_ref().is_some_and(|history| history.has_stepped_within(span, monotonic))
     }
 
-    fn history(&self) -> MutexGuard<'_, History> {
+    fn history(&self) -> MutexGuard<'_, Option<History>> {
         self.history.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

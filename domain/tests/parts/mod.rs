@@ -212,7 +212,9 @@ impl TestParts {
     }
 
     fn settled(&self) -> Arc<SettledClock> {
-        SettledClock::new(Arc::new(self.store.clone()), Arc::new(self.clock.clone()))
+        let settled = SettledClock::new(Arc::new(self.store.clone()), Arc::new(self.clock.clone()));
+        settled.note(self.clock.now());
+        settled
     }
 
     fn failures(&self) -> FailureRecorder {

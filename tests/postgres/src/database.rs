@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use tokio::runtime;
-use tokio_postgres::{Client, NoTls};
+use tokio_postgres::{Client, NoTls, SimpleQueryMessage};
 
 use crate::cluster::Cluster;
 
@@ -57,6 +57,20 @@ impl TestDatabase {
     /// A connection to another database of the cluster.
     pub async fn administrator(&self) -> Client {
         connect(&self.cluster.url("postgres")).await
+    }
+
+    /// Runs statements on another thread, so that a caller inside a runtime may block. Returns the rows of the last query as text.
+    pub fn rows(&self, sql: &str) -> Vec<Vec<Option<String>>> {
+        let messages = std::thread::scope(|scope| {
+            let asked = scope.spawn(|| {
+                let runtime = runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+                runtime.block_on(async { connect(&self.url()).await.simple_query(sql).await })
+            });
+            asked.join().expect("no panic").expect("a valid statement")
+        });
+        let rows =
+            messages.iter().filter_map(|message| if let SimpleQueryMessage::Row(row) = message { Some(row) } else { None });
+        rows.map(|row| (0..row.len()).map(|column| row.get(column).map(str::to_owned)).collect()).collect()
     }
 
     /// Ends all connections to it.

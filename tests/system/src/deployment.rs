@@ -5,6 +5,7 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use grantry_test_postgres::TestDatabase;
 use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
 
@@ -13,14 +14,18 @@ use crate::host::{Host, HostError};
 use crate::process::{NodeProcess, NodeProcessError};
 use crate::users::TestUsers;
 
+/// The variable that moves all deployments to `PostgreSQL`, with the value `postgres`.
+const STORE: &str = "GRANTRY_TEST_STORE";
 /// The name of the clock of a deployment.
 const SHARED_CLOCK: &str = "clock-offset";
 
 /// The settings of a node, in a form that can be sent to another process.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Settings {
-    /// Folder of database, key and clock.
+    /// Folder of key and clock, and of an `SQLite` database.
     pub folder: PathBuf,
+    /// The URL of the `PostgreSQL` database; `None`: an `SQLite` database in the folder.
+    pub postgres: Option<String>,
     /// Public base URL, the same on every node.
     pub public: String,
     /// Loopback targets (`127.0.0.1:port`) that may be called.
@@ -58,17 +63,24 @@ pub struct Deployment {
     /// Its users.
     pub users: TestUsers,
     folder: TempDir,
+    postgres: Option<TestDatabase>,
     /// Reserves the public port. No process listens there: the scripted browser connects to a node directly.
     _public: TcpListener,
 }
 
 impl Deployment {
     /// An empty deployment with a new key.
-    pub fn new() -> io::Result<Self> {
+    pub async fn new() -> io::Result<Self> {
+        let postgres = if std::env::var_os(STORE).is_some_and(|store| store == "postgres") {
+            Some(TestDatabase::new().await)
+        } else {
+            None
+        };
         let folder = tempfile::tempdir()?;
         let public = TcpListener::bind(("127.0.0.1", 0))?;
         let settings = Settings {
             folder: folder.path().to_owned(),
+            postgres: postgres.as_ref().map(TestDatabase::url),
             public: format!("http://127.0.0.1:{}", public.local_addr()?.port()),
             egress: Vec::new(),
             disconnect_wait: Duration::from_secs(5),
@@ -79,7 +91,7 @@ impl Deployment {
             times: None,
             clock: SHARED_CLOCK.to_owned(),
         };
-        let deployment = Self { settings, users: TestUsers::default(), folder, _public: public };
+        let deployment = Self { settings, users: TestUsers::default(), folder, postgres, _public: public };
         deployment.write_key(&fresh_key()?)?;
         Ok(deployment)
     }
@@ -104,9 +116,18 @@ impl Deployment {
         self.folder.path()
     }
 
-    /// The database file.
+    /// The file of the `SQLite` database.
+    ///
+    /// # Panics
+    /// If the database is one of `PostgreSQL`.
     pub fn database(&self) -> PathBuf {
+        assert!(self.postgres.is_none(), "this test reads the file of an SQLite database");
         database_file(self.folder.path())
+    }
+
+    /// The database, if it is one of `PostgreSQL`.
+    pub fn postgres(&self) -> Option<&TestDatabase> {
+        self.postgres.as_ref()
     }
 
     /// The clock of all nodes whose settings name no other.
@@ -143,7 +164,7 @@ impl Deployment {
     }
 }
 
-/// The database file of a deployment.
+/// The file of the `SQLite` database of a deployment.
 pub(crate) fn database_file(folder: &Path) -> PathBuf {
     folder.join("grantry.db")
 }

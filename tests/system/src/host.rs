@@ -7,12 +7,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use grantry::app::{App, BuildError, Identity};
+use grantry::store::AppStore;
 use grantry_crypto_aes_gcm::{KeySource, Keyring, KeyringError};
-use grantry_domain::ports::{Clock, StoreError};
+use grantry_domain::ports::{Clock, Store, StoreError};
 use grantry_domain::usecase::{Connections, Policy, PolicyBounds};
 use grantry_http_axum::{AgentKey, AgentPrincipal, InvalidPublicBaseUrl, PublicBaseUrl};
 use grantry_provider_oauth2::{EgressPolicy, InvalidEgress};
 use grantry_runtime::{Quota, RateLimits, SystemRandom};
+use grantry_store_postgres::{InvalidPostgresUrl, PostgresOptions, PostgresStore, PostgresUrl};
 use grantry_store_sqlite::{SqliteOptions, SqliteStore};
 use grantry_testkit::doubles::CollectingSink;
 use sha2::{Digest as _, Sha256};
@@ -39,6 +41,9 @@ pub enum HostError {
     /// The database.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The URL of the database.
+    #[error(transparent)]
+    PostgresUrl(#[from] InvalidPostgresUrl),
     /// The public base URL.
     #[error(transparent)]
     PublicBaseUrl(#[from] InvalidPublicBaseUrl),
@@ -61,7 +66,7 @@ pub struct Host {
     /// The use cases.
     pub connections: Arc<Connections>,
     /// The store.
-    pub store: Arc<SqliteStore>,
+    pub store: Arc<dyn Store>,
     /// The audit events it has delivered.
     pub sink: Arc<CollectingSink>,
     app: App,
@@ -75,10 +80,10 @@ impl Host {
         let clock: Arc<dyn Clock> = Arc::new(MovableClock::of(&settings.folder, &settings.clock));
         let sink = Arc::new(CollectingSink::default());
         let keyring = Keyring::load(&KeySource::File(key_file(&settings.folder)), &[], &settings.folder)?;
-        let store = Arc::new(SqliteStore::open(sqlite_options(settings, &clock)).await?);
+        let (store, app_store) = open_store(settings, &clock).await?;
         let accounts = Arc::new(users.clone());
         let identity = Identity::with_passwords(users.directory.clone(), accounts.clone(), accounts);
-        let app = App::builder(PublicBaseUrl::new(&settings.public)?, store.clone(), keyring, identity)
+        let app = App::builder(PublicBaseUrl::new(&settings.public)?, app_store, keyring, identity)
             .policy(|policy| set_times(policy, settings))
             .policy_bounds(settings.times.map_or_else(PolicyBounds::default, |_| PolicyBounds::NONE))
             .egress(EgressPolicy::new(&["*".to_owned()], &settings.egress)?)
@@ -114,6 +119,22 @@ impl Host {
     pub async fn drain(&self) {
         assert_eq!(self.app.drain(DRAIN_LIMIT).await, 0, "detached work does not finish");
     }
+}
+
+async fn open_store(settings: &Settings, clock: &Arc<dyn Clock>) -> Result<(Arc<dyn Store>, AppStore), HostError> {
+    Ok(match &settings.postgres {
+        None => {
+            let store = Arc::new(SqliteStore::open(sqlite_options(settings, clock)).await?);
+            (store.clone(), store.into())
+        }
+        Some(url) => {
+            let mut options = PostgresOptions::new(PostgresUrl::parse(url)?, Arc::new(SystemRandom));
+            options.clock = Some(clock.clone());
+            options.connections = 4;
+            let store = Arc::new(PostgresStore::open(options).await?);
+            (store.clone(), store.into())
+        }
+    })
 }
 
 fn sqlite_options(settings: &Settings, clock: &Arc<dyn Clock>) -> SqliteOptions {

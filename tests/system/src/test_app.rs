@@ -97,7 +97,7 @@ impl TestApp {
     /// # Panics
     /// If the provider or the node does not start, or a connector is refused.
     pub async fn with(provider: MockProviderBuilder, change: impl FnOnce(&mut Settings)) -> Self {
-        let mut deployment = Deployment::new().expect("a folder and a port");
+        let mut deployment = Deployment::new().await.expect("a folder and a port");
         let provider = provider.start().await.expect("the provider starts");
         provider.register(Client::new("demo", "demo-secret").redirect_uri(deployment.shared_callback()));
         deployment.allow(provider.port());

@@ -37,6 +37,7 @@ const MEANINGS: &[(&str, &str)] = &[
         "revocations of the background job. Those that follow a disconnect at once are audit events only",
     ),
     ("grantry_store_commits_total", "commits of the writer of the store; several writes share one under load"),
+    ("grantry_store_connections_in_use", "connections to PostgreSQL that are in use for writes and long reads"),
     ("grantry_store_usable", "0 while `/readyz` responds 503 because of the store, otherwise 1"),
     ("grantry_store_waiting_writes", "writes that wait for the writer of the store"),
     ("grantry_store_writes_total", "writes of the store"),

@@ -10,7 +10,7 @@ use xshell::{Shell, cmd};
 use crate::{Result, workspace};
 
 /// The program without the demo authorization server.
-pub(crate) const FEATURES: [&str; 3] = ["--no-default-features", "--features", "cli,sqlite"];
+pub(crate) const FEATURES: [&str; 3] = ["--no-default-features", "--features", "cli,sqlite,postgres"];
 
 /// The time of a build, in seconds since 1970.
 const EPOCH: &str = "SOURCE_DATE_EPOCH";

@@ -18,7 +18,9 @@ T = TypeVar("T")
 # Methods whose repetition has the effect of one request (RFC 9110 section 9.2.2).
 _IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
 # Codes that are sent before a request reaches the API, so that any request may be repeated.
-_BEFORE_THE_API = frozenset({"provider_unavailable", "refresh_refused"})
+_BEFORE_THE_API = frozenset(
+    {"provider_unavailable", "refresh_refused", "store_unavailable", "audit_unavailable", "directory_unavailable"}
+)
 # What sending a request raises without a response. httpx also reads the target of a redirect that it does not follow, with
 # InvalidURL and UnicodeError for some targets; the latter also arises for a host name that has no form in IDNA.
 SEND_ERRORS = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, UnicodeError)

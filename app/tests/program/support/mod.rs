@@ -5,5 +5,5 @@ mod process;
 mod site;
 
 pub(crate) use http::{Browser, Response};
-pub(crate) use process::{Running, grantry, run};
+pub(crate) use process::{Finished, Running, grantry, run};
 pub(crate) use site::Site;

@@ -24,7 +24,7 @@ impl TestApp<RealServer> {
     /// # Panics
     /// If the server or the node does not start, or a connector is refused.
     pub async fn with_real_server(kind: Kind) -> Self {
-        let mut deployment = Deployment::new().expect("a folder and a port");
+        let mut deployment = Deployment::new().await.expect("a folder and a port");
         let server = RealServer::start(kind, &deployment.shared_callback(), &[("ACCESS_TTL", ACCESS_TTL)]).await;
         let server = server.unwrap_or_else(|error| panic!("the server starts: {error}"));
         deployment.allow(server.port());

@@ -7,24 +7,24 @@
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 mod counts;
+mod database;
 mod nodes;
 mod random;
 mod trail;
 mod user;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use futures_util::stream::{self, StreamExt as _};
-use grantry_domain::authorization::AuthorizationId;
 use grantry_system_tests::deployment::Times;
 use grantry_system_tests::test_app::{DRIVE, MARKETING_DRIVE, TestApp};
 use grantry_testkit::provider::{MockProvider, Rotation, User as Account};
-use rusqlite::Connection;
 
 use self::counts::Counts;
+use self::database::Database;
 use self::nodes::Nodes;
 use self::random::Random;
 use self::trail::Presented;
@@ -122,8 +122,8 @@ async fn run(rotation: Rotation, kills: usize, mut random: Random) -> Counts {
         }
     }));
     let tormenting = async {
-        let database = database(&app);
-        nodes.torment(kills, move || trail::doubts(&trail::retries(&database)) > 0).await;
+        let database = Database::of(&app);
+        nodes.torment(kills, move || trail::doubts(&database.retries()) > 0).await;
         is_over.store(true, Ordering::Relaxed);
     };
     tokio::join!(acting, tormenting);
@@ -138,28 +138,19 @@ async fn run(rotation: Rotation, kills: usize, mut random: Random) -> Counts {
     counts
 }
 
-fn database(app: &TestApp) -> Connection {
-    let database = Connection::open(app.deployment.database()).unwrap();
-    database.busy_timeout(Duration::from_secs(10)).unwrap();
-    database
-}
-
 /// Advances the clock until no flow is open and no revocation is pending.
 ///
 /// # Panics
 /// If one stays for longer than its deadline, its interruption and a day of revocations last.
 async fn come_to_rest(app: &TestApp) {
-    const UNFINISHED: &str = "SELECT (SELECT count(*) FROM authorizations WHERE role IN ('pending', 'running')), \
-         (SELECT count(*) FROM authorizations WHERE revocation = 'pending'), (SELECT count(*) FROM unclaimed_tokens)";
-    let database = database(app);
-    let mut unfinished = (1, 1, 1);
+    let database = Database::of(app);
+    let mut unfinished = [1; 3];
     for _ in 0..120 {
         app.advance(Duration::from_mins(10));
         // The nodes sweep and revoke in this time.
         tokio::time::sleep(Duration::from_millis(250)).await;
-        let counts = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
-        unfinished = database.query_row(UNFINISHED, [], counts).unwrap();
-        if unfinished == (0_i64, 0_i64, 0_i64) {
+        unfinished = database.unfinished();
+        if unfinished == [0; 3] {
             return;
         }
     }
@@ -184,11 +175,9 @@ async fn check_user(app: &TestApp, user: &mut User<'_>) {
 
 /// Compares provider, audit trail and database with what the API confirmed to the users.
 fn check_records(app: &TestApp, users: &[User<'_>], counts: &mut Counts) {
-    let database = database(app);
-    let integrity: String = database.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
-    assert_eq!(integrity, "ok");
-
-    let connected = connected(&database);
+    let database = Database::of(app);
+    database.check_integrity();
+    let connected = database.connected();
     let is_live = |consent: &Consent| app.provider.grant_of(&consent.code).is_some_and(|(_, grant)| grant.ended.is_none());
     for user in users {
         if let Some(consent) = &user.held {
@@ -222,18 +211,11 @@ fn check_records(app: &TestApp, users: &[User<'_>], counts: &mut Counts) {
             Presented { authorization: authorizations.get(&number).cloned(), token }
         })
         .collect();
-    let (reuses, retries) = (trail::reuses(&presented), trail::retries(&database));
+    let (reuses, retries) = (trail::reuses(&presented), database.retries());
     assert_eq!(trail::unattributed(&reuses, &retries), Vec::<String>::new(), "reuses without an audit event");
     let quarantine = i64::try_from(TIMES.quarantine.as_millis()).unwrap();
     assert_eq!(trail::hasty(&retries, quarantine), Vec::<String>::new(), "retries within the quarantine");
     counts.refreshes = presented.len();
     counts.reuses = reuses.values().sum();
     counts.doubts = trail::doubts(&retries);
-}
-
-/// The authorizations that were committed as grants.
-fn connected(database: &Connection) -> BTreeSet<String> {
-    let mut statement = database.prepare("SELECT authorization_id FROM events WHERE kind = 'connected'").unwrap();
-    let rows = statement.query_map([], |row| Ok(AuthorizationId::from_bytes(row.get(0)?).to_string())).unwrap();
-    rows.map(Result::unwrap).collect()
 }

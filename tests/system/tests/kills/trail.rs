@@ -2,9 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use grantry_domain::authorization::AuthorizationId;
-use rusqlite::Connection;
-
 /// An audit event `refresh_retried`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Retry {
@@ -24,24 +21,6 @@ pub(crate) struct Presented {
     pub(crate) authorization: Option<String>,
     /// The refresh token.
     pub(crate) token: String,
-}
-
-/// Reads the retries from the outbox. Nothing delivers events from it.
-pub(crate) fn retries(database: &Connection) -> Retries {
-    let query = "SELECT authorization_id, at, details FROM events WHERE kind = 'refresh_retried' ORDER BY sequence";
-    let mut statement = database.prepare(query).unwrap();
-    let rows = statement.query_map([], |row| {
-        let id = AuthorizationId::from_bytes(row.get(0)?).to_string();
-        let details: Option<String> = row.get(2)?;
-        let since = details.and_then(|text| text.strip_prefix("in_doubt_since=")?.parse().ok());
-        Ok((id, Retry { at: row.get(1)?, since }))
-    });
-    let mut retries = Retries::new();
-    for row in rows.unwrap() {
-        let (id, retry) = row.unwrap();
-        retries.entry(id).or_default().push(retry);
-    }
-    retries
 }
 
 /// The number of refreshes whose outcome was unknown.

@@ -2,7 +2,7 @@
 
 use grantry_domain::authorization::AuthorizationId;
 use grantry_domain::identity::Actor;
-use grantry_domain::ports::AuthorizationStore as _;
+use grantry_domain::ports::AuthorizationStore;
 use grantry_system_tests::browser::Browser;
 use grantry_system_tests::paths::{ConnectorPath, Draft};
 use grantry_system_tests::test_app::TestApp;
@@ -43,6 +43,6 @@ async fn r24_a_denial_without_state_is_recorded_as_an_end_by_its_user() {
     assert_eq!(alice.open_callback(&callback).await.status, 303);
     assert_failed(&mut alice, OWN, &flow, "access_denied").await;
     let id = AuthorizationId::parse(&flow.id).unwrap();
-    let stored = app.host.store.find(id).await.unwrap().unwrap().value;
+    let stored = AuthorizationStore::find(&*app.host.store, id).await.unwrap().unwrap().value;
     assert_eq!(stored.termination().unwrap().by, Actor::Person(stored.owner().user.clone()));
 }

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use grantry::app::BuildError;
 use grantry_domain::identity::Actor;
-use grantry_domain::ports::Housekeeping as _;
 use grantry_domain::usecase::AccessTokenRequest;
 use grantry_system_tests::browser::Browser;
 use grantry_system_tests::deployment::{Settings, fresh_key};

@@ -11,7 +11,13 @@ export interface RetryPolicy {
 const IDEMPOTENT = new Set(["GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"]);
 
 /** Codes that are sent before a request reaches the API, so that any request may be repeated. */
-const BEFORE_THE_API = new Set(["provider_unavailable", "refresh_refused"]);
+const BEFORE_THE_API = new Set([
+  "provider_unavailable",
+  "refresh_refused",
+  "store_unavailable",
+  "audit_unavailable",
+  "directory_unavailable",
+]);
 
 /** Whether a request with this method may reach the API twice. */
 export function isIdempotent(method: string): boolean {

@@ -1,0 +1,23 @@
+//! Why a store cannot be opened.
+
+use grantry_domain::ports::StoreError;
+use thiserror::Error;
+
+use super::Database;
+
+/// Why the store of a configuration cannot be opened.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum OpenStoreError {
+    /// The database cannot be used.
+    #[error("`store.url`: the database {database} cannot be used: {error}")]
+    Database {
+        /// The database.
+        database: Database,
+        /// The reason.
+        error: StoreError,
+    },
+    /// The configuration names a kind of store that this build does not contain.
+    #[error("`store.url` names an SQLite file, and this build contains no SQLite; build with the feature `sqlite`")]
+    NotInThisBuild,
+}

@@ -1,0 +1,53 @@
+//! Opening the store of a configuration.
+
+#[cfg(feature = "postgres")]
+use grantry_domain::ports::StoreError;
+
+use super::{AppStore, Database, OpenStoreError};
+
+/// What a configuration sets beside the database.
+pub(crate) struct OpenOptions {
+    /// The deployment that the database must belong to; `None`: any.
+    pub(crate) deployment_id: Option<[u8; 16]>,
+    /// Connections to `PostgreSQL` for writes and long reads.
+    pub(crate) connections: u32,
+    /// Whether statements are prepared once per connection to `PostgreSQL`.
+    pub(crate) statement_cache: bool,
+}
+
+/// Opens a database, and creates its file or its tables if they do not exist. Without a deployment id it gets a random one.
+pub(crate) async fn open(database: &Database, settings: &OpenOptions) -> Result<AppStore, OpenStoreError> {
+    let deployment_id = settings.deployment_id;
+    match database {
+        #[cfg(feature = "sqlite")]
+        Database::Sqlite(file) => super::sqlite::open(file, deployment_id).await,
+        #[cfg(not(feature = "sqlite"))]
+        Database::Sqlite(_) => Err(OpenStoreError::NotInThisBuild),
+        #[cfg(feature = "postgres")]
+        Database::Postgres(url) => {
+            let mut options = super::postgres::options(url);
+            options.deployment_id = deployment_id;
+            options.connections = usize::try_from(settings.connections).unwrap_or(usize::MAX);
+            options.statement_cache = settings.statement_cache;
+            let opened = grantry_store_postgres::PostgresStore::open(options).await;
+            opened.map(|store| std::sync::Arc::new(store).into()).map_err(|error| unusable(database, error))
+        }
+    }
+}
+
+/// Whether the next start creates the file or the tables of a database. Changes nothing.
+pub(crate) async fn is_new(database: &Database) -> Result<bool, OpenStoreError> {
+    match database {
+        Database::Sqlite(file) => Ok(!file.exists()),
+        #[cfg(feature = "postgres")]
+        Database::Postgres(url) => {
+            let is_empty = grantry_store_postgres::is_empty(&super::postgres::options(url)).await;
+            is_empty.map_err(|error| unusable(database, error))
+        }
+    }
+}
+
+#[cfg(feature = "postgres")]
+fn unusable(database: &Database, error: StoreError) -> OpenStoreError {
+    OpenStoreError::Database { database: database.clone(), error }
+}

@@ -1,0 +1,130 @@
+//! The program on `PostgreSQL`.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use grantry_test_postgres::{TestDatabase, private_cluster};
+use grantry_testkit::provider::{Client, MockProvider};
+use rustix::process::Signal;
+use serde_json::{Value, json};
+
+use crate::flow::{CLIENT_SECRET, endpoints};
+use crate::support::{Browser, Finished, Response, Site, grantry, run};
+
+const KEY_STATUS: [&str; 3] = ["keys", "status", "--json"];
+
+/// Runs the program with the configuration of a site.
+fn run_at(site: &Site, arguments: &[&str]) -> Finished {
+    run(grantry(arguments).args(["--config", &site.config_path()]), "")
+}
+
+fn site_at(url: &str, lines: &str) -> Site {
+    Site::new(&format!("store.url = \"{url}\"\n{lines}"))
+}
+
+fn execute(browser: &mut Browser) -> Response {
+    let body = json!({ "params": { "method": "GET", "path": "/me" } });
+    browser.post("/api/actions/connector/files/_execute", &body)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deployment_is_checked_used_restarted_and_counted() {
+    let database = TestDatabase::new().await;
+    let provider = MockProvider::builder().start().await.unwrap();
+    let site = site_at(&database.url(), &format!("egress.allow = [\"127.0.0.1:{}\"]", provider.port()));
+
+    let checked = run_at(&site, &["check"]);
+    assert_eq!(checked.code, Some(0), "{}{}", checked.stdout, checked.stderr);
+    assert!(checked.stdout.contains("has no tables yet; the first start creates them"), "{}", checked.stdout);
+    let keys: Value = serde_json::from_str(&run_at(&site, &KEY_STATUS).stdout).unwrap();
+    assert_eq!(keys[0]["records"], 0);
+    let tables = "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'";
+    let count: i64 = database.client().await.query_one(tables, &[]).await.unwrap().get(0);
+    assert_eq!(count, 0, "neither command creates a table");
+
+    let connector = site.install("files", endpoints(provider.base_url()), CLIENT_SECRET).await;
+    let server = site.serve();
+    let mut alice = Browser::new(site.port);
+    alice.log_in("alice", "password-canary");
+    let listed = alice.get("/api/actions/connectors").json();
+    let redirect_uri = listed[0]["redirect_uri"].as_str().unwrap_or_else(|| panic!("{listed}")).to_owned();
+    provider.register(Client::new(connector.config.client_id.as_deref().unwrap(), CLIENT_SECRET).redirect_uri(redirect_uri));
+    let started = alice.post("/internal/actions/connector/files/_start_oauth_flow", &json!({}));
+    let authorization_url = started.json()["authorizationUrl"].as_str().unwrap_or_else(|| panic!("{started:?}")).to_owned();
+    let callback = provider.approve(&authorization_url, "alice").await.unwrap();
+    let finished = alice.get(&format!("{}?{}", callback.path(), callback.query().unwrap()));
+    assert_eq!(finished.status, 303, "{finished:?}");
+    assert_eq!(execute(&mut alice).json()["data"]["body"]["user"], "alice@example.test");
+    assert_eq!(server.stop(Signal::TERM).0, Some(0));
+
+    let server = site.serve();
+    assert_eq!(execute(&mut alice).json()["data"]["body"]["user"], "alice@example.test", "session and grant are kept");
+    let checked = run_at(&site, &["check"]);
+    assert!(checked.stdout.contains("opens; deployment_id = "), "{}", checked.stdout);
+    let keys: Value = serde_json::from_str(&run_at(&site, &KEY_STATUS).stdout).unwrap();
+    assert!(keys[0]["records"].as_u64().unwrap() >= 2, "{keys}");
+    let ended = alice.post("/internal/actions/connector/files/_oauth_disconnect", &json!({}));
+    assert_eq!(ended.status, 204, "{ended:?}");
+    provider.until(|ledger| !ledger.revocations().is_empty()).await;
+    assert_eq!(server.stop(Signal::TERM).0, Some(0));
+}
+
+#[tokio::test]
+async fn a_database_that_cannot_be_used_stops_the_start_with_one_sentence() {
+    let database = TestDatabase::new().await;
+    let other = site_at(&database.url(), "store.deployment_id = \"000102030405060708090a0b0c0d0e0f\"");
+    drop(other.serve());
+    let closed = grantry_test_ports::reserve();
+    let latin = TestDatabase::with("ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0").await;
+    for (url, lines, expected) in [
+        (database.url(), "store.deployment_id = \"ff0102030405060708090a0b0c0d0e0f\"", "belongs to another deployment"),
+        (format!("postgres://grantry:hunter2@127.0.0.1:{closed}/grantry"), "", "cannot be used"),
+        (format!("{}_missing", database.url()), "", "does not exist"),
+        (latin.url(), "", "does not have the encoding UTF8"),
+    ] {
+        let site = site_at(&url, lines);
+        for command in [&["serve"][..], &["check"], &["keys", "status"]] {
+            let refused = run_at(&site, command);
+            let output = format!("{}{}", refused.stdout, refused.stderr);
+            // Of a database of another deployment, only the key ids are counted.
+            assert_eq!(refused.code, Some(1), "{command:?} {output}");
+            assert!(output.contains(expected) && !output.contains("hunter2"), "{command:?} {output}");
+            if command == ["serve"] {
+                let sentences = refused.stderr.lines().filter(|line| line.starts_with("grantry: ")).count();
+                assert_eq!(sentences, 1, "{}", refused.stderr);
+            }
+        }
+    }
+}
+
+#[test]
+fn r78_an_outage_is_reported_and_ends_without_a_restart() {
+    let cluster = private_cluster();
+    let site = site_at(&cluster.url("postgres"), "");
+    let server = site.serve();
+    let mut alice = Browser::new(site.port);
+    alice.log_in("alice", "password-canary");
+    assert_eq!(alice.get("/api/actions/connectors").status, 200);
+
+    cluster.stop("immediate");
+    let refused = alice.get("/api/actions/connectors");
+    assert_eq!((refused.status, refused.json()["code"].as_str()), (503, Some("store_unavailable")), "{refused:?}");
+    assert!(refused.header("retry-after").is_some(), "{refused:?}");
+    until_ready_is(&mut alice, 503);
+
+    cluster.start();
+    until_ready_is(&mut alice, 200);
+    assert_eq!(alice.get("/api/actions/connectors").status, 200, "the session is kept");
+    let (code, lines) = server.stop(Signal::TERM);
+    assert_eq!(code, Some(0));
+    assert!(lines.iter().any(|line| line.contains("store_unavailable")), "{lines:?}");
+    assert!(fs::read_dir(site.path(".")).unwrap().all(|file| file.unwrap().file_name() != "grantry.db"));
+}
+
+fn until_ready_is(browser: &mut Browser, status: u16) {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while browser.get("/readyz").status != status {
+        assert!(Instant::now() < deadline, "/readyz does not become {status}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
