@@ -7,6 +7,7 @@
 
 mod bench;
 mod codegen;
+mod deploy;
 mod docs;
 mod fuzz;
 mod manifests;

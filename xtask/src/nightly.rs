@@ -5,7 +5,7 @@
 use xshell::{Shell, cmd};
 
 use crate::steps::{self, Options, Step};
-use crate::{Result, docs, fuzz, release, setup, test, workspace};
+use crate::{Result, deploy, docs, fuzz, release, setup, test, workspace};
 
 /// Seconds of each kind of hostile client.
 const SOAK: &str = "300";
@@ -16,6 +16,7 @@ const STEPS: &[Step] = &[
     Step { name: "setup", about: "what the tests and the release checks need is installed", run: setup::everything },
     Step { name: "release", about: "the slow checks of a release find planted mistakes", run: release::planted_mistakes },
     Step { name: "site", about: "the documentation site is built, and its links lead somewhere", run: docs::site },
+    Step { name: "deploy", about: "alerts, dashboard, manifests and Dockerfile are valid", run: deploy::check },
     Step { name: "property", about: "property tests with many cases", run: property },
     Step { name: "fuzz", about: "every fuzz target for a minute", run: fuzz::every_target },
     Step { name: "postgres", about: "the flows of the system tests and the killed nodes on PostgreSQL", run: postgres },

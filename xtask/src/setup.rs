@@ -23,6 +23,10 @@ const SERVERS_COPY: &str = "target/authorization-servers";
 /// The virtual environment of the Python client.
 const ENVIRONMENT: &str = "target/python/venv";
 
+/// The virtual environment of the checkers of `docs/deploy`, and what is installed there.
+const CHECKERS: &str = "target/deploy/venv";
+const CHECKERS_REQUIREMENTS: &str = "xtask/deploy-requirements.txt";
+
 /// What is installed.
 #[derive(Args)]
 pub(crate) struct Options {
@@ -39,12 +43,14 @@ pub(crate) fn install(sh: &Shell, options: &Options) -> Result {
 /// Installs what the tests and the release checks need.
 pub(crate) fn everything(sh: &Shell) -> Result {
     run(sh)?;
+    need::install_missing(sh, need::LONGER_RUNS)?;
+    checkers(sh)?;
     tools::install(sh)
 }
 
 /// Installs what the tests need and is missing.
 pub(crate) fn run(sh: &Shell) -> Result {
-    need::install_missing(sh)?;
+    need::install_missing(sh, need::TESTS)?;
     console_packages(sh)?;
     python_environment(sh)?;
     authorization_servers(sh)
@@ -67,12 +73,23 @@ pub(crate) fn console_packages(sh: &Shell) -> Result {
     stamp.write()
 }
 
-/// Creates a virtual environment with exactly the packages of the requirements file, and returns its interpreter.
+/// The virtual environment of the Python client. Returns its interpreter.
 pub(crate) fn python_environment(sh: &Shell) -> Result<PathBuf> {
+    environment(sh, ENVIRONMENT, &format!("{PYTHON}/requirements.txt"))
+}
+
+/// The virtual environment of the checkers of `docs/deploy`. Returns the folder of their programs.
+pub(crate) fn checkers(sh: &Shell) -> Result<PathBuf> {
+    let interpreter = environment(sh, CHECKERS, CHECKERS_REQUIREMENTS)?;
+    Ok(interpreter.parent().ok_or("an interpreter without a folder")?.to_owned())
+}
+
+/// Creates a virtual environment with exactly the packages of a requirements file, and returns its interpreter.
+fn environment(sh: &Shell, folder: &str, requirements: &str) -> Result<PathBuf> {
     need::require(sh, &need::PYTHON)?;
-    let environment = sh.current_dir().join(ENVIRONMENT);
+    let environment = sh.current_dir().join(folder);
     let interpreter = environment.join(if cfg!(windows) { "Scripts/python.exe" } else { "bin/python" });
-    let requirements = sh.current_dir().join(PYTHON).join("requirements.txt");
+    let requirements = sh.current_dir().join(requirements);
     let stamp = Stamp::new(environment.join(".grantry-setup"), &[&requirements])?;
     // The interpreter is a link, which an upgrade of the system can break.
     if !stamp.is_current() || cmd!(sh, "{interpreter} --version").quiet().ignore_stdout().run().is_err() {

@@ -4,7 +4,7 @@ use xshell::{Shell, cmd};
 
 use crate::Result;
 use crate::steps::{self, Options, Step};
-use crate::workspace::{self, CONSOLE, PYTHON, SERVER_BINARY};
+use crate::workspace::{self, CONSOLE, FEATURES, PYTHON, SERVER_BINARY};
 use crate::{codegen, release, requirements, setup, tidy};
 
 /// The steps, in the order in which they run.
@@ -57,9 +57,7 @@ pub(crate) fn cargo_tests(sh: &Shell, profile: &str, targets: &str) -> Result {
 
 /// The tests of the program that differ without the demo: features change what is compiled, so this is a separate build.
 fn production(sh: &Shell) -> Result {
-    let features =
-        ["--package", "grantry", "--no-default-features", "--features", "cli,sqlite,postgres", "--test", "program"];
-    cmd!(sh, "cargo test --quiet {features...} no_demo").run()?;
+    cmd!(sh, "cargo test --quiet --package grantry {FEATURES...} --test program no_demo").run()?;
     Ok(())
 }
 

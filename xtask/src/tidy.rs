@@ -3,6 +3,7 @@
 //! Every check is a function from values that were read to a list of findings; this file reads the values and prints the
 //! findings.
 
+mod deployment;
 mod edges;
 mod imports;
 pub(crate) mod links;
@@ -44,7 +45,8 @@ pub(crate) fn check(sh: &Shell) -> Result {
     let words = words.iter().map(Finding::describe).collect();
     let named = named_tests::check(&repository);
     let links = links::check(&repository);
-    let findings =
-        [edges::check(sh)?, sources::check(&repository), imports::check(&repository), named, links, words, unused].concat();
+    let deployment = deployment::check(&repository);
+    let (sources, imports) = (sources::check(&repository), imports::check(&repository));
+    let findings = [edges::check(sh)?, sources, imports, named, links, deployment, words, unused].concat();
     print_findings("tidy", &findings)
 }

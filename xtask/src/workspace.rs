@@ -13,6 +13,9 @@ pub(crate) const CONSOLE: &str = "app/console";
 /// The folder of the Python client, from the root.
 pub(crate) const PYTHON: &str = "app/python";
 
+/// The options of cargo for the program without the demo authorization server.
+pub(crate) const FEATURES: [&str; 3] = ["--no-default-features", "--features", "cli,sqlite,postgres"];
+
 /// The variable with the program that the tests in other languages start.
 pub(crate) const SERVER_BINARY: &str = "SERVER_BINARY";
 

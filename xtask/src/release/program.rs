@@ -7,10 +7,8 @@ use std::path::{Path, PathBuf};
 
 use xshell::{Shell, cmd};
 
+use crate::workspace::FEATURES;
 use crate::{Result, workspace};
-
-/// The program without the demo authorization server.
-pub(crate) const FEATURES: [&str; 3] = ["--no-default-features", "--features", "cli,sqlite,postgres"];
 
 /// The time of a build, in seconds since 1970.
 const EPOCH: &str = "SOURCE_DATE_EPOCH";

@@ -27,7 +27,8 @@ pub(super) const PYTHON: Need = Need {
     by_hand: "install Python 3.10 or newer with its venv module, so that `python3` is on the PATH",
 };
 
-const NEEDS: &[Need] = &[
+/// What the tests need.
+pub(super) const TESTS: &[Need] = &[
     Need {
         name: "rustfmt and clippy",
         reason: "format and lint",
@@ -68,9 +69,18 @@ const NEEDS: &[Need] = &[
     },
 ];
 
+/// What `cargo xtask nightly` needs besides.
+pub(super) const LONGER_RUNS: &[Need] = &[Need {
+    name: "promtool",
+    reason: "the alerts in docs/deploy",
+    present: |_| on_path("promtool").is_some(),
+    apt: &["prometheus"],
+    by_hand: "install Prometheus, so that `promtool` is on the PATH",
+}];
+
 /// Installs missing programs with apt where possible; otherwise fails with instructions.
-pub(crate) fn install_missing(sh: &Shell) -> Result {
-    let missing = || NEEDS.iter().filter(|need| !(need.present)(sh)).collect::<Vec<_>>();
+pub(super) fn install_missing(sh: &Shell, needs: &[Need]) -> Result {
+    let missing = || needs.iter().filter(|need| !(need.present)(sh)).collect::<Vec<_>>();
     let first = missing();
     let packages: Vec<_> = first.iter().flat_map(|need| need.apt).copied().collect();
     if !packages.is_empty() && is_debian_as_root(sh) {
@@ -162,7 +172,7 @@ mod tests {
 
     #[test]
     fn instructions_name_all_missing_programs() {
-        let missing: Vec<_> = NEEDS.iter().filter(|need| ["npm", "Chromium"].contains(&need.name)).collect();
+        let missing: Vec<_> = TESTS.iter().filter(|need| ["npm", "Chromium"].contains(&need.name)).collect();
         let text = instructions(&missing);
         assert!(text.contains("npm (packages of the console): install npm"));
         assert!(text.ends_with("On Debian: apt-get install npm chromium"));

@@ -7,8 +7,7 @@ use xshell::cmd;
 
 use super::Copy;
 use crate::Result;
-use crate::release::program;
-use crate::workspace::CONSOLE;
+use crate::workspace::{CONSOLE, FEATURES};
 
 /// Marks what npm installs for tests and builds.
 const FOR_DEVELOPMENT: &str = "cdx:npm:package:development";
@@ -18,7 +17,7 @@ const FOR_DEVELOPMENT: &str = "cdx:npm:package:development";
 /// The tool reads the dependencies of the whole workspace, with those of tests and of the demo. Only what the program is built
 /// from is kept.
 pub(super) fn of_the_program(copy: &Copy, host: &str) -> Result<String> {
-    let (sh, features) = (copy.shell()?, program::FEATURES);
+    let (sh, features) = (copy.shell()?, FEATURES);
     let options = ["--format", "json", "--spec-version", "1.5", "--override-filename", "parts", "--quiet"];
     cmd!(sh, "cargo cyclonedx --manifest-path app/Cargo.toml --target {host} {options...} {features...}").run()?;
     let text = std::fs::read_to_string(copy.sources.join("app/parts.json"))?;
