@@ -15,6 +15,9 @@ const DASHBOARD: &str = "docs/deploy/grafana-dashboard.json";
 const MANIFESTS: &str = "docs/deploy/kubernetes.yaml";
 const DOCKERFILE: &str = "docs/deploy/Dockerfile";
 
+/// Compares a dashboard with Grafana's model.
+const DASHBOARD_CHECKER: &str = "xtask/deploy-dashboard.py";
+
 /// Where the expressions of the dashboard are written as rules.
 const EXPRESSIONS: &str = "target/deploy/dashboard-rules.yaml";
 
@@ -31,6 +34,8 @@ pub(crate) fn check(sh: &Shell) -> Result {
 
     let programs = setup::checkers(sh)?;
     let program = |name: &str| programs.join(format!("{name}{}", std::env::consts::EXE_SUFFIX));
+    let python = program("python");
+    cmd!(sh, "{python} {DASHBOARD_CHECKER} {DASHBOARD}").run()?;
     let validate = program("kubernetes-validate");
     for version in KUBERNETES {
         cmd!(sh, "{validate} --strict --kubernetes-version {version} {MANIFESTS}").run()?;

@@ -70,13 +70,22 @@ pub(super) const TESTS: &[Need] = &[
 ];
 
 /// What `cargo xtask nightly` needs besides.
-pub(super) const LONGER_RUNS: &[Need] = &[Need {
-    name: "promtool",
-    reason: "the alerts in docs/deploy",
-    present: |_| on_path("promtool").is_some(),
-    apt: &["prometheus"],
-    by_hand: "install Prometheus, so that `promtool` is on the PATH",
-}];
+pub(super) const LONGER_RUNS: &[Need] = &[
+    Need {
+        name: "promtool",
+        reason: "the alerts in docs/deploy",
+        present: |_| on_path("promtool").is_some(),
+        apt: &["prometheus"],
+        by_hand: "install Prometheus, so that `promtool` is on the PATH",
+    },
+    Need {
+        name: "Python 3.11 or newer",
+        reason: "the dashboard in docs/deploy",
+        present: |sh| runs(sh, "python3", &["-c", "import sys; sys.exit(sys.version_info < (3, 11))"]),
+        apt: &["python3"],
+        by_hand: "install Python 3.11 or newer, so that `python3` is on the PATH",
+    },
+];
 
 /// Installs missing programs with apt where possible; otherwise fails with instructions.
 pub(super) fn install_missing(sh: &Shell, needs: &[Need]) -> Result {
