@@ -76,6 +76,8 @@ const RULES: &[Rule] = &[
     Rule { member: PORTS, allowed: Allowed::Only(&[]), in_tests: &[] },
     Rule { member: "grantry-test-postgres", allowed: Allowed::Only(&[PORTS]), in_tests: &[] },
     Rule { member: "grantry-load", allowed: Allowed::Any, in_tests: &[] },
+    // It models the protocol and uses none of its code.
+    Rule { member: "grantry-model", allowed: Allowed::Only(&[]), in_tests: &[] },
     Rule { member: "grantry-system-tests", allowed: Allowed::Any, in_tests: &[] },
     Rule { member: "grantry-fuzz", allowed: Allowed::Any, in_tests: &[] },
     Rule { member: "xtask", allowed: Allowed::Only(&[RUNTIME]), in_tests: &[] },
