@@ -1,7 +1,9 @@
 //! Starting and stopping clusters.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io::ErrorKind;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
@@ -11,13 +13,14 @@ use std::time::{SystemTime, UNIX_EPOCH};
 const ACCOUNT: &str = "postgres";
 
 /// Folders with the binaries of a server, the newest version first. Debian does not put them into `PATH`.
-const FOLDERS: [&str; 6] = [
+const FOLDERS: [&str; 7] = [
     "/usr/lib/postgresql/18/bin",
     "/usr/lib/postgresql/17/bin",
     "/usr/lib/postgresql/16/bin",
     "/usr/lib/postgresql/15/bin",
+    "/usr/lib/postgresql/14/bin",
+    "/usr/lib/postgresql/13/bin",
     "/usr/local/pgsql/bin",
-    "/opt/homebrew/opt/postgresql@15/bin",
 ];
 
 /// A running cluster.
@@ -51,7 +54,7 @@ impl Cluster {
         format!("{}/{database}", self.url)
     }
 
-    /// The URL of a database for another role, which needs no password.
+    /// The URL of a database for another role, which needs no password: the server must trust connections of this machine.
     pub fn url_of_role(&self, role: &str, database: &str) -> String {
         let (_, host) = self.url.rsplit_once('@').expect("a role in the URL");
         format!("postgres://{role}@{host}/{database}")
@@ -104,7 +107,7 @@ pub fn private_cluster() -> Cluster {
 /// Starts the shared cluster, or finds the one that another program started.
 fn start_shared() -> Cluster {
     let folder = shared_folder();
-    fs::create_dir_all(&folder).expect("the folder for temporary files can be written");
+    create_own(&folder);
     let open = |name| OpenOptions::new().create(true).append(true).open(folder.join(name)).expect("a lock file");
     // Only one program at a time starts or stops the cluster.
     let gate = open("gate");
@@ -133,6 +136,17 @@ fn shared_folder() -> PathBuf {
     let mut hasher = DefaultHasher::new();
     env!("CARGO_MANIFEST_DIR").hash(&mut hasher);
     std::env::temp_dir().join(format!("grantry-test-postgres-{:016x}", hasher.finish()))
+}
+
+/// Creates a folder that no other account can change. Its name is predictable, so another account may have created it
+/// before.
+fn create_own(folder: &Path) {
+    let created = DirBuilder::new().mode(0o711).create(folder);
+    let is_there = created.as_ref().is_err_and(|error| error.kind() == ErrorKind::AlreadyExists);
+    assert!(created.is_ok() || is_there, "the folder for temporary files cannot be written: {created:?}");
+    let found = fs::symlink_metadata(folder).expect("a folder");
+    let own = fs::metadata("/proc/self").expect("the process").uid();
+    assert!(found.is_dir() && found.uid() == own, "{} belongs to another account", folder.display());
 }
 
 fn is_running(cluster: &Path) -> bool {
@@ -203,7 +217,8 @@ fn as_owner(program: &str) -> Command {
     let path = FOLDERS.iter().map(|folder| Path::new(folder).join(program)).find(|path| path.exists());
     let path = path.unwrap_or_else(|| {
         panic!(
-            "PostgreSQL is not installed, which these tests need. On Debian: apt-get install postgresql. Or set DATABASE_URL"
+            "PostgreSQL is not installed, which these tests need. On Debian: apt-get install postgresql. With DATABASE_URL, only \
+             the tests need it that stop a server"
         )
     });
     let mut command = if is_root() {

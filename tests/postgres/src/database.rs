@@ -40,10 +40,9 @@ impl TestDatabase {
         self.cluster.url(&self.name)
     }
 
-    /// Adds a role that may log in, and returns the URL of the database for it.
-    pub async fn add_role(&mut self) -> (String, String) {
+    /// The name of a role that no other test has, and the URL of the database for it. The role is dropped with the database.
+    pub fn role(&mut self) -> (String, String) {
         let role = unique("role");
-        self.client().await.batch_execute(&format!("CREATE ROLE {role} LOGIN")).await.expect("a new role");
         self.roles.push(role.clone());
         let url = self.cluster.url_of_role(&role, &self.name);
         (role, url)
