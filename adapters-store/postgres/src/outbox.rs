@@ -13,7 +13,7 @@ use tokio_postgres::Row;
 use crate::connection::Connection;
 use crate::error::PgError;
 use crate::records::{Columns, signed};
-use crate::sql::{self, Value, params};
+use crate::sql::{self, params};
 use crate::store::PostgresStore;
 use crate::transaction::Transaction;
 
@@ -39,9 +39,9 @@ impl AuditOutbox for PostgresStore {
         }
         let latest = &latest;
         self.write(move |transaction| async move {
-            let ids = latest.keys().map(|id| id.as_bytes().as_slice()).collect();
-            let days = latest.values().copied().collect();
-            sql::execute(&transaction, RECORD_USE, &[Value::ByteStrings(ids), Value::Integers(days)]).await?;
+            let ids: Vec<&[u8]> = latest.keys().map(|id| id.as_bytes().as_slice()).collect();
+            let days: Vec<i64> = latest.values().copied().collect();
+            sql::execute(&transaction, RECORD_USE, &params![ids, days]).await?;
             Ok(())
         })
         .await

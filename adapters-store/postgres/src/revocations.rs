@@ -13,7 +13,7 @@ use grantry_domain::time::Timestamp;
 use crate::connection::Connection;
 use crate::error::PgError;
 use crate::records::{AUTHORIZATION_COLUMNS, Columns, UNCLAIMED_COLUMNS, authorization, millis, signed, unclaimed_tokens};
-use crate::sql::{self, Value, params};
+use crate::sql::{self, params};
 use crate::store::PostgresStore;
 use crate::transaction::Transaction;
 use crate::{client_secrets, outbox};
@@ -145,12 +145,12 @@ impl Claim<'_> {
 
     /// The row of a queue to claim, and since when it is due.
     async fn due(&self, connection: &Connection, queue: &Queue) -> Result<Option<(Vec<u8>, i64)>, PgError> {
-        let parameters = [
-            self.now.as_millis().into(),
-            millis(self.length).into(),
-            millis(self.longest_pause).into(),
-            Value::ByteStrings(self.left_out.digests.iter().map(|digest| digest.0.as_slice()).collect()),
-            Value::Texts(self.left_out.users.iter().map(UserId::as_str).collect()),
+        let parameters = params![
+            self.now.as_millis(),
+            millis(self.length),
+            millis(self.longest_pause),
+            self.left_out.digests.iter().map(|digest| digest.0.as_slice()).collect::<Vec<_>>(),
+            self.left_out.users.iter().map(UserId::as_str).collect::<Vec<_>>(),
         ];
         for is_due in [DUE, IMPLAUSIBLE] {
             if let Some(row) = sql::first(connection, &queue.first_due(is_due), &parameters).await? {
@@ -183,10 +183,10 @@ async fn apply(
         RevocationUpdate::Refreshed { sealed, revision } => {
             const FORMER: &str = "UPDATE authorizations SET sealed = $2, kid = $3, revision = $4, revoke_in_doubt = FALSE \
                  WHERE id = $1 AND revocation = 'pending'";
-            const UNCLAIMED: &str = "UPDATE unclaimed_tokens SET sealed = $2, kid = $3 WHERE id = $1 AND $4 >= 0";
+            const UNCLAIMED: &str = "UPDATE unclaimed_tokens SET sealed = $2, kid = $3 WHERE id = $1";
             let parameters = params![job.as_bytes(), sealed.0.as_slice(), sealed.key_id(), signed(revision.0)];
             let former = sql::execute(transaction, FORMER, &parameters).await?;
-            former + sql::execute(transaction, UNCLAIMED, &parameters).await?
+            former + sql::execute(transaction, UNCLAIMED, &parameters[..3]).await?
         }
     };
     if changed > 0 {

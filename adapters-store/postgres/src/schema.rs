@@ -177,7 +177,7 @@ async fn check_privileges(connection: &Connection) -> Result<(), PgError> {
          WHERE (t.name, p.privilege) NOT IN (VALUES ('grantry_migrations', 'INSERT'), ('grantry_migrations', 'UPDATE'), \
              ('grantry_migrations', 'DELETE'), ('deployment', 'UPDATE'), ('deployment', 'DELETE'), \
              ('event_delivery', 'INSERT'), ('event_delivery', 'DELETE'))";
-    for row in sql::rows(connection, CHECK, &[sql::Value::Texts(TABLES.to_vec())]).await? {
+    for row in sql::rows(connection, CHECK, &params![TABLES.to_vec()]).await? {
         let mut columns = Columns::of_group(&row, "database");
         let (is_missing, is_refused) = (columns.flag()?, columns.flag()?);
         if is_missing {

@@ -22,8 +22,8 @@ pub(crate) enum Value<'v> {
     Text(Option<Cow<'v, str>>),
     Bytes(Option<Cow<'v, [u8]>>),
     Integers(Vec<i64>),
-    Texts(Vec<&'v str>),
-    ByteStrings(Vec<&'v [u8]>),
+    Texts(Vec<Option<Cow<'v, str>>>),
+    ByteStrings(Vec<Option<&'v [u8]>>),
 }
 
 impl Value<'_> {
@@ -145,6 +145,42 @@ impl<const N: usize> From<[u8; N]> for Value<'_> {
 impl<const N: usize> From<Option<[u8; N]>> for Value<'_> {
     fn from(value: Option<[u8; N]>) -> Self {
         Self::Bytes(value.map(|bytes| Cow::Owned(bytes.to_vec())))
+    }
+}
+
+impl From<Vec<i64>> for Value<'_> {
+    fn from(values: Vec<i64>) -> Self {
+        Self::Integers(values)
+    }
+}
+
+impl<'v> From<Vec<&'v str>> for Value<'v> {
+    fn from(values: Vec<&'v str>) -> Self {
+        Self::Texts(values.into_iter().map(|text| Some(Cow::Borrowed(text))).collect())
+    }
+}
+
+impl<'v> From<Vec<Option<&'v str>>> for Value<'v> {
+    fn from(values: Vec<Option<&'v str>>) -> Self {
+        Self::Texts(values.into_iter().map(|text| text.map(Cow::Borrowed)).collect())
+    }
+}
+
+impl From<Vec<Option<String>>> for Value<'_> {
+    fn from(values: Vec<Option<String>>) -> Self {
+        Self::Texts(values.into_iter().map(|text| text.map(Cow::Owned)).collect())
+    }
+}
+
+impl<'v> From<Vec<&'v [u8]>> for Value<'v> {
+    fn from(values: Vec<&'v [u8]>) -> Self {
+        Self::ByteStrings(values.into_iter().map(Some).collect())
+    }
+}
+
+impl<'v> From<Vec<Option<&'v [u8]>>> for Value<'v> {
+    fn from(values: Vec<Option<&'v [u8]>>) -> Self {
+        Self::ByteStrings(values)
     }
 }
 

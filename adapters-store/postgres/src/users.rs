@@ -1,5 +1,7 @@
 //! Users and tombstones.
 
+use std::sync::LazyLock;
+
 use async_trait::async_trait;
 use grantry_domain::authorization::Authorization;
 use grantry_domain::identity::UserId;
@@ -51,7 +53,7 @@ impl UserStore for PostgresStore {
     }
 
     async fn open_authorizations(&self, user: &UserId) -> Result<Vec<Authorization>, StoreError> {
-        let rows = self.long_read(&open_query(), &params![user.as_str()]).await?;
+        let rows = self.long_read(&OPEN, &params![user.as_str()]).await?;
         Ok(rows.iter().map(authorization).collect::<Result<_, _>>()?)
     }
 }
@@ -69,8 +71,8 @@ pub(crate) async fn lock(connection: &Connection, user: &UserId) -> Result<Optio
 
 /// Removes the rows of users who have no authorization and no tombstone. One that is locked is left for another sweep.
 pub(crate) async fn forget(connection: &Connection, users: &[String]) -> Result<(), PgError> {
-    let users = users.iter().map(String::as_str).collect();
-    sql::execute(connection, FORGET, &[sql::Value::Texts(users)]).await?;
+    let users: Vec<&str> = users.iter().map(String::as_str).collect();
+    sql::execute(connection, FORGET, &params![users]).await?;
     Ok(())
 }
 
@@ -92,12 +94,12 @@ const USERS: &str = "SELECT u.user_id, (SELECT t.removed_at FROM users AS t WHER
      ORDER BY u.user_id LIMIT $2";
 
 /// What the termination of a user would end, oldest first.
-fn open_query() -> String {
+static OPEN: LazyLock<String> = LazyLock::new(|| {
     format!(
         "SELECT {AUTHORIZATION_COLUMNS} FROM authorizations AS a WHERE a.user_id = $1 AND a.role <> 'ended_flow' \
          AND (a.role <> 'former_grant' OR a.state = 'expired') ORDER BY a.id"
     )
-}
+});
 
 fn stored_user(row: &Row) -> Result<StoredUser, PgError> {
     let mut columns = Columns::of_group(row, "users");

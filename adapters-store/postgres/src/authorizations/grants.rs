@@ -9,7 +9,7 @@ use super::terminate::{Scope, Tokens, Transition};
 use crate::connection::Connection;
 use crate::error::{NO_ROW, PgError, inconsistent};
 use crate::records::{Columns, interrupted_before, signed};
-use crate::sql::{self, Value, params};
+use crate::sql::{self, params};
 use crate::transaction::Transaction;
 use crate::{outbox, records, users};
 
@@ -21,7 +21,7 @@ pub(super) async fn commit(
     revoke_superseded: bool,
     audit: &[AuditEvent],
 ) -> Result<CommitOutcome, PgError> {
-    const CONSUMED: &str = "role = 'running' AND consumed_at > $41 AND $42::bigint IS NULL";
+    const CONSUMED: &str = "role = 'running' AND consumed_at > $41";
     let (owner, now) = (grant.owner(), transaction.began());
     if let Some(obsolete) = obsolete(transaction, owner).await? {
         transaction.undo();
@@ -37,7 +37,7 @@ pub(super) async fn commit(
     let scope = Scope::connection(owner.incarnation, &owner.user, &owner.connection);
     let transition = Transition::to_revoked(&actor, now, TerminationCause::Superseded);
     transition.terminate_grants(transaction, &scope, tokens).await?;
-    if !records::overwrite(transaction, grant, CONSUMED, [interrupted.into(), Value::UNUSED]).await? {
+    if !records::overwrite(transaction, grant, CONSUMED, &params![interrupted]).await? {
         return Err(inconsistent("authorizations", NO_ROW, "a running flow can become a grant"));
     }
     outbox::write(transaction, audit).await?;

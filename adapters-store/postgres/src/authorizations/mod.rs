@@ -14,7 +14,7 @@ use grantry_domain::ports::{
 };
 
 use crate::error::PgError;
-use crate::sql::{Value, params};
+use crate::sql::params;
 use crate::store::PostgresStore;
 use crate::transaction::Transaction;
 use crate::{outbox, records};
@@ -101,8 +101,8 @@ async fn replace(
     // Consuming a flow changes neither state nor revision. Writing a flow that was read before must not restore its secrets.
     const EXPECTED: &str =
         "state = $41 AND revision = $42 AND NOT ($10 = 'awaiting_callback' AND $17 IS NULL AND consumed_at IS NOT NULL)";
-    let version = [Value::from(expected.state.as_str()), records::signed(expected.revision.0).into()];
-    if records::overwrite(transaction, next, EXPECTED, version).await? {
+    let version = params![expected.state.as_str(), records::signed(expected.revision.0)];
+    if records::overwrite(transaction, next, EXPECTED, &version).await? {
         outbox::write(transaction, audit).await?;
         return Ok(WriteOutcome::Written);
     }

@@ -190,14 +190,14 @@ pub(crate) async fn insert(connection: &Connection, authorization: &Authorizatio
 }
 
 /// Replaces everything of an authorization but its key, if the condition holds; the condition may use `$10` for the new
-/// state, `$17` for the new `consumed_at`, and the extra parameters `$41` and `$42`.
+/// state, `$17` for the new `consumed_at`, and the extra parameters from `$41`.
 ///
 /// The hashes of a flow stay in the row, and the day of last use never decreases.
 pub(crate) async fn overwrite(
     connection: &Connection,
     authorization: &Authorization,
     condition: &str,
-    extra: [Value<'_>; 2],
+    extra: &[Value<'_>],
 ) -> Result<bool, PgError> {
     let statement = format!(
         "UPDATE authorizations SET state = $10, cause = $11, since = $12, ended_by = $13, deadline = coalesce($14, deadline), \
@@ -211,7 +211,7 @@ pub(crate) async fn overwrite(
          WHERE id = $1 AND {condition}"
     );
     let record = authorization.to_record();
-    let values: Vec<_> = values(&record).into_iter().chain(extra).collect();
+    let values = [values(&record).as_slice(), extra].concat();
     Ok(sql::execute(connection, &statement, &values).await? == 1)
 }
 
