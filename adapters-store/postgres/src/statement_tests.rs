@@ -25,7 +25,7 @@ thread_local! {
 }
 
 /// Called with each statement that this thread runs, and its parameters.
-pub(crate) fn note(sql: &str, parameters: &[Typed<'_>]) {
+pub(crate) fn record(sql: &str, parameters: &[Typed<'_>]) {
     let kinds: Vec<_> = parameters.iter().map(|(_, kind)| kind.name()).collect();
     STATEMENTS.with_borrow_mut(|statements| statements.insert(sql.to_owned(), kinds.join(", ")));
 }

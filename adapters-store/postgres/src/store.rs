@@ -54,7 +54,7 @@ impl PostgresStore {
         let Found { deployment, is_tracked } = schema::open(&pool, &options).await?;
         Ok(Self {
             transactions: Transactions::new(pool, options.clock.clone(), options.statement_timeout, is_tracked),
-            readers: Readers::new(connector, options.readers),
+            readers: Readers::new(connector, options.readers, options.acquire_timeout),
             clock: options.clock,
             random: options.random,
             deployment,
@@ -71,7 +71,7 @@ impl PostgresStore {
     /// Closes the connections. Transactions that have begun end first; later calls are `Unavailable`.
     pub async fn close(&self) {
         self.transactions.pool().close();
-        self.readers.close().await;
+        self.readers.close();
     }
 
     /// The number of connections in use for writes and long reads, for metrics.

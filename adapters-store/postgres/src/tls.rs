@@ -16,7 +16,7 @@ use tokio_postgres::tls::{ChannelBinding, MakeTlsConnect, TlsConnect, TlsStream}
 
 use crate::error::{PgError, unusable};
 
-/// Makes connections with TLS. The driver calls it only where the URL requires TLS.
+/// Makes connections with TLS. The driver connects with it only where the URL requires TLS.
 #[derive(Clone)]
 pub(crate) struct Tls(Arc<ClientConfig>);
 
@@ -40,7 +40,10 @@ impl Tls {
         let config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .map_err(|_| unusable("TLS cannot be used in this program"))?;
-        Ok(Self(Arc::new(config.with_root_certificates(roots).with_no_client_auth())))
+        let mut config = config.with_root_certificates(roots).with_no_client_auth();
+        // Required by PostgreSQL 17 where TLS begins without a request: `sslnegotiation=direct`.
+        config.alpn_protocols = vec![b"postgresql".to_vec()];
+        Ok(Self(Arc::new(config)))
     }
 }
 
@@ -67,7 +70,8 @@ impl MakeTlsConnect<Socket> for Tls {
     type Error = io::Error;
 
     fn make_tls_connect(&mut self, domain: &str) -> Result<Handshake, io::Error> {
-        let name = ServerName::try_from(domain.to_owned()).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
+        // Also called for connections without TLS. A Unix socket has no name.
+        let name = ServerName::try_from(domain.to_owned()).ok();
         Ok(Handshake { config: self.0.clone(), name })
     }
 }
@@ -75,7 +79,8 @@ impl MakeTlsConnect<Socket> for Tls {
 /// A handshake with one server.
 pub(crate) struct Handshake {
     config: Arc<ClientConfig>,
-    name: ServerName<'static>,
+    /// `None` if the host is not a name that a certificate can contain.
+    name: Option<ServerName<'static>>,
 }
 
 impl TlsConnect<Socket> for Handshake {
@@ -85,8 +90,9 @@ impl TlsConnect<Socket> for Handshake {
 
     fn connect(self, stream: Socket) -> Self::Future {
         Box::pin(async move {
+            let name = self.name.ok_or(io::ErrorKind::InvalidInput)?;
             let connector = tokio_rustls::TlsConnector::from(self.config);
-            connector.connect(self.name, stream).await.map(Encrypted)
+            connector.connect(name, stream).await.map(Encrypted)
         })
     }
 }

@@ -11,19 +11,28 @@ use percent_encoding::percent_decode_str;
 use tokio_postgres::Config;
 use tokio_postgres::config::{Host, SslMode, TargetSessionAttrs};
 
+/// The port of a server whose URL contains none.
+pub(crate) const PORT: u16 = 5432;
+
 /// The pause before the system checks whether the server of an idle connection is still there. The driver sets two hours.
 const KEEPALIVE: Duration = Duration::from_secs(30);
 const KEEPALIVE_OF_DRIVER: Duration = Duration::from_hours(2);
+/// How often, and how many times, it asks again before the connection is lost.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
+const KEEPALIVE_RETRIES: u32 = 3;
+/// How long data that was sent may stay without an acknowledgement.
+const UNACKNOWLEDGED: Duration = Duration::from_secs(30);
 
 /// A checked URL: `postgres://USER:PASSWORD@HOST:PORT/DATABASE`, or `postgresql://`.
 ///
-/// Several hosts are separated by commas; the one that accepts writes is used. Parameters are those of the driver
-/// (`application_name`, `keepalives_idle`, `options` …) and:
+/// Several hosts are separated by commas; the one that accepts writes is used, whatever `target_session_attrs` and
+/// `load_balance_hosts` are. Parameters are those of the driver (`application_name`, `connect_timeout`, `keepalives_idle`,
+/// `options` …) and:
 ///
 /// | parameter | value |
 /// |---|---|
 /// | `sslmode` | `verify-full`: TLS, with a certificate that is valid for the host name. The default, and the only mode for other machines. `disable`: no TLS. The default, and only allowed, for a loopback address, `localhost` and a Unix socket |
-/// | `sslrootcert` | a file with the trusted certificates, PEM. `system`, the default: those of the system |
+/// | `sslrootcert` | a file with the trusted certificates, PEM. `system`, the default: those of the system. Implies `verify-full` |
 ///
 /// `Display` and `Debug` show hosts and database only.
 #[derive(Clone)]
@@ -39,6 +48,39 @@ impl PostgresUrl {
     /// Parses a URL. Connects to nothing. The error contains no part of the URL.
     pub fn parse(url: &str) -> Result<Self, InvalidPostgresUrl> {
         parse(url).map_err(|problem| InvalidPostgresUrl { problem })
+    }
+
+    /// What the driver needs to connect, without hosts and ports.
+    pub(crate) fn settings(&self) -> Config {
+        let (given, mut settings) = (&self.config, Config::new());
+        if let Some(user) = given.get_user() {
+            settings.user(user);
+        }
+        if let Some(password) = given.get_password() {
+            settings.password(password);
+        }
+        if let Some(database) = given.get_dbname() {
+            settings.dbname(database);
+        }
+        if let Some(options) = given.get_options() {
+            settings.options(options);
+        }
+        if let Some(name) = given.get_application_name() {
+            settings.application_name(name);
+        }
+        settings.ssl_mode(given.get_ssl_mode());
+        settings.ssl_negotiation(given.get_ssl_negotiation());
+        settings.channel_binding(given.get_channel_binding());
+        settings.target_session_attrs(TargetSessionAttrs::ReadWrite);
+        settings.keepalives(given.get_keepalives());
+        settings.keepalives_idle(match given.get_keepalives_idle() {
+            KEEPALIVE_OF_DRIVER => KEEPALIVE,
+            idle => idle,
+        });
+        settings.keepalives_interval(given.get_keepalives_interval().unwrap_or(KEEPALIVE_INTERVAL));
+        settings.keepalives_retries(given.get_keepalives_retries().unwrap_or(KEEPALIVE_RETRIES));
+        settings.tcp_user_timeout(given.get_tcp_user_timeout().copied().unwrap_or(UNACKNOWLEDGED));
+        settings
     }
 }
 
@@ -63,7 +105,7 @@ impl fmt::Display for PostgresUrl {
                 Host::Unix(path) => write!(f, "{separator}{}", path.display())?,
             }
             // One port is that of all hosts.
-            if let Some(port) = ports.get(index).or(ports.first()) {
+            if let Some(port) = ports.get(index).or(ports.first()).filter(|port| **port != PORT) {
                 write!(f, ":{port}")?;
             }
         }
@@ -99,10 +141,13 @@ impl fmt::Debug for PostgresUrl {
     }
 }
 
-/// The parameters that the driver does not have in this form.
+/// The parameters of TLS, which the driver does not have in this form.
 #[derive(Default)]
-struct Own {
+struct TlsParameters {
+    /// Whether `sslmode` requires TLS.
     mode: Option<bool>,
+    /// Whether there is an `sslrootcert`.
+    has_roots: bool,
     roots: Option<PathBuf>,
 }
 
@@ -111,10 +156,10 @@ fn parse(url: &str) -> Result<PostgresUrl, &'static str> {
         return Err("does not begin with postgres:// or postgresql://");
     }
     let (base, query) = url.split_once('?').unwrap_or((url, ""));
-    let mut own = Own::default();
+    let mut tls = TlsParameters::default();
     let mut others = Vec::new();
     for parameter in query.split('&').filter(|parameter| !parameter.is_empty()) {
-        if !take(&mut own, parameter)? {
+        if !take(&mut tls, parameter)? {
             others.push(parameter);
         }
     }
@@ -123,41 +168,46 @@ fn parse(url: &str) -> Result<PostgresUrl, &'static str> {
     if config.get_hosts().is_empty() {
         return Err("names no host");
     }
+    if !has_matching_counts(&config) {
+        return Err("contains a number of `hostaddr` or of ports that is not that of the hosts");
+    }
     let is_local = config.get_hosts().iter().all(is_local) && config.get_hostaddrs().iter().all(IpAddr::is_loopback);
-    let is_encrypted = own.mode.unwrap_or(!is_local);
+    let is_encrypted = tls.mode.unwrap_or(!is_local || tls.has_roots);
+    if !is_encrypted && tls.has_roots {
+        return Err("contains `sslrootcert` and `sslmode=disable`, of which one has no effect");
+    }
     if !is_encrypted && !is_local {
         return Err("contains `sslmode=disable`, which is allowed only for this machine; use verify-full");
     }
     config.ssl_mode(if is_encrypted { SslMode::Require } else { SslMode::Disable });
-    if config.get_hosts().len() > 1 {
-        // After a failover another of the hosts accepts writes.
-        config.target_session_attrs(TargetSessionAttrs::ReadWrite);
-    }
     if config.get_application_name().is_none() {
         config.application_name("grantry");
     }
-    if config.get_keepalives_idle() == KEEPALIVE_OF_DRIVER {
-        config.keepalives_idle(KEEPALIVE);
-    }
-    Ok(PostgresUrl { config, is_encrypted, root_certificates: own.roots })
+    Ok(PostgresUrl { config, is_encrypted, root_certificates: tls.roots })
 }
 
 /// Takes a parameter that the driver does not get; false for any other.
-fn take(own: &mut Own, parameter: &str) -> Result<bool, &'static str> {
+fn take(tls: &mut TlsParameters, parameter: &str) -> Result<bool, &'static str> {
     let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
     match (name, value) {
-        ("sslmode", "verify-full") => own.mode = Some(true),
-        ("sslmode", "disable") => own.mode = Some(false),
+        ("sslmode", "verify-full") => tls.mode = Some(true),
+        ("sslmode", "disable") => tls.mode = Some(false),
         ("sslmode", _) => return Err("contains an `sslmode` that is neither verify-full nor disable"),
-        ("sslrootcert", "system") => own.roots = None,
+        ("sslrootcert", "system") => (tls.has_roots, tls.roots) = (true, None),
         ("sslrootcert", file) => {
             let file = percent_decode_str(file).decode_utf8();
             let file = file.map_err(|_| "contains an `sslrootcert` that is not UTF-8")?;
-            own.roots = Some(PathBuf::from(file.into_owned()));
+            (tls.has_roots, tls.roots) = (true, Some(PathBuf::from(file.into_owned())));
         }
         _ => return Ok(false),
     }
     Ok(true)
+}
+
+/// Whether there are as many addresses and ports as hosts, where there are any. One port is that of all hosts.
+fn has_matching_counts(config: &Config) -> bool {
+    let (hosts, addresses, ports) = (config.get_hosts().len(), config.get_hostaddrs().len(), config.get_ports().len());
+    (addresses == 0 || addresses == hosts) && (ports <= 1 || ports == hosts)
 }
 
 /// Whether data to a host does not leave this machine.
@@ -186,11 +236,15 @@ mod tests {
         assert!(encrypted("postgres://u:p@db.example/grantry"));
         assert!(encrypted("postgres://u:p@10.0.0.1,127.0.0.1/grantry"));
         assert!(encrypted("postgres://u:p@localhost/grantry?sslmode=verify-full"));
+        assert!(encrypted("postgres://u:p@localhost/grantry?sslrootcert=/etc/root.pem"));
+        assert!(encrypted("postgres://u:p@localhost/grantry?sslrootcert=system"));
+        assert!(refusal("postgres://u:p@localhost/grantry?sslrootcert=system&sslmode=disable").contains("`sslrootcert`"));
         for local in ["127.0.0.1", "[::1]", "localhost", "%2Frun%2Fpostgresql"] {
             assert!(!encrypted(&format!("postgres://u:p@{local}/grantry")), "{local}");
         }
         assert!(refusal("postgres://u:p@db.example/grantry?sslmode=disable").contains("only for this machine"));
         assert!(refusal("postgres://u:p@localhost/grantry?hostaddr=10.0.0.1&sslmode=disable").contains("only for this"));
+        assert!(refusal("postgres://u:p@a,b/grantry?hostaddr=10.0.0.1").contains("`hostaddr`"));
         for weaker in ["prefer", "require", "verify-ca", "allow"] {
             assert!(refusal(&format!("postgres://db.example/g?sslmode={weaker}")).contains("`sslmode`"), "{weaker}");
         }
@@ -216,6 +270,29 @@ mod tests {
         assert_eq!(url.config.get_application_name(), Some("a"));
         assert_eq!(url.root_certificates, Some(PathBuf::from("/etc/root.pem")));
         assert_eq!(PostgresUrl::parse("postgres://u@db/g?sslrootcert=system").unwrap().root_certificates, None);
+    }
+
+    #[test]
+    fn r36_only_a_server_that_accepts_writes_is_used() {
+        for url in ["postgres://u@db/g", "postgres://u@a,b/g", "postgres://u@db/g?target_session_attrs=any"] {
+            let settings = PostgresUrl::parse(url).unwrap().settings();
+            assert_eq!(settings.get_target_session_attrs(), TargetSessionAttrs::ReadWrite, "{url}");
+        }
+    }
+
+    #[test]
+    fn a_server_that_vanished_is_noticed_within_a_minute_unless_the_url_says_otherwise() {
+        let settings = PostgresUrl::parse("postgres://u@db/g").unwrap().settings();
+        assert_eq!(settings.get_keepalives_idle(), KEEPALIVE);
+        assert_eq!(settings.get_keepalives_interval(), Some(KEEPALIVE_INTERVAL));
+        assert_eq!(settings.get_keepalives_retries(), Some(KEEPALIVE_RETRIES));
+        assert_eq!(settings.get_tcp_user_timeout(), Some(&UNACKNOWLEDGED));
+        let given = "postgres://u@db/g?keepalives_idle=60&keepalives_interval=7&keepalives_retries=2&tcp_user_timeout=5";
+        let settings = PostgresUrl::parse(given).unwrap().settings();
+        assert_eq!(settings.get_keepalives_idle(), Duration::from_mins(1));
+        assert_eq!(settings.get_keepalives_interval(), Some(Duration::from_secs(7)));
+        assert_eq!(settings.get_keepalives_retries(), Some(2));
+        assert_eq!(settings.get_tcp_user_timeout(), Some(&Duration::from_secs(5)));
     }
 
     #[test]

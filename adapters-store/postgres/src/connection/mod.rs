@@ -1,12 +1,13 @@
 //! Connections: opening one, and running statements on it with a time-out.
 
+mod hosts;
 mod pool;
 mod readers;
 
 use std::collections::HashMap;
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use grantry_domain::ports::StoreError;
@@ -15,22 +16,24 @@ use tokio_postgres::tls::MakeTlsConnect;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{CancelToken, Client, Config, Row, SimpleQueryMessage, SimpleQueryRow, Socket, Statement};
 
+use self::hosts::Hosts;
 pub(crate) use self::pool::{Pool, Pooled};
 pub(crate) use self::readers::Readers;
-use crate::error::{PgError, is_outcome_open, not_connected};
+use crate::error::{PgError, is_outcome_open, no_connection, not_connected};
 use crate::options::PostgresOptions;
 use crate::tls::Tls;
 
-/// Prepared statements kept per connection: more than the store has.
+/// Prepared statements that are cached per connection: more than the store has.
 const STATEMENTS: usize = 256;
 
-/// How much longer than the server this program waits, so that the server reports its time-out first.
+/// How much longer than the server this program waits, so that the server reports its time-out first. Reads have no time-out
+/// in the server.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// Opens connections.
+/// Opens connections. Clones share what they know about the hosts.
 #[derive(Clone)]
 pub(crate) struct Connector {
-    config: Config,
+    hosts: Arc<Hosts>,
     tls: Tls,
     connect_timeout: Duration,
     statement_timeout: Duration,
@@ -39,22 +42,37 @@ pub(crate) struct Connector {
 
 impl Connector {
     pub(crate) fn new(options: &PostgresOptions) -> Result<Self, PgError> {
-        let tls =
-            if options.url.is_encrypted { Tls::new(options.url.root_certificates.as_deref())? } else { Tls::unused()? };
-        let mut config = options.url.config.clone();
-        config.connect_timeout(options.connect_timeout);
+        let url = &options.url;
+        let tls = if url.is_encrypted { Tls::new(url.root_certificates.as_deref())? } else { Tls::unused()? };
+        let connect_timeout = url.config.get_connect_timeout().copied().unwrap_or(options.connect_timeout);
+        let mut settings = url.settings();
+        settings.connect_timeout(connect_timeout);
         Ok(Self {
-            config,
+            hosts: Arc::new(Hosts::new(settings, &url.config)),
             tls,
-            connect_timeout: options.connect_timeout,
+            connect_timeout,
             statement_timeout: options.statement_timeout,
             statement_cache: options.statement_cache,
         })
     }
 
-    /// Opens a connection. A task drives it until it is dropped.
+    /// Opens a connection to the first address that accepts writes. Each has the whole time-out for itself.
     pub(crate) async fn connect(&self) -> Result<Connection, PgError> {
-        let connected = timeout(self.connect_timeout + GRACE, self.config.connect(self.tls.clone())).await;
+        let mut failures = Vec::new();
+        for address in self.hosts.addresses(self.connect_timeout).await {
+            let attempt = self.connect_to(&self.hosts.config(address)).await;
+            self.hosts.record(address, attempt.is_ok());
+            match attempt {
+                Ok(connection) => return Ok(connection),
+                Err(error) => failures.push(error),
+            }
+        }
+        Err(no_connection(&failures))
+    }
+
+    /// Opens a connection to one address. A task drives it until it is dropped.
+    async fn connect_to(&self, config: &Config) -> Result<Connection, PgError> {
+        let connected = timeout(self.connect_timeout, config.connect(self.tls.clone())).await;
         let (client, driver) = match connected {
             Ok(Ok(connected)) => connected,
             Ok(Err(error)) => return Err(not_connected(&error)),
@@ -62,12 +80,15 @@ impl Connector {
         };
         // An error of the driver is an error of the statements that wait for it.
         tokio::spawn(async move { drop(driver.await) });
+        let usual = self.statement_timeout + GRACE;
         Ok(Connection {
             client,
             tls: self.tls.clone(),
-            timeout: self.statement_timeout + GRACE,
+            usual,
+            limit: Mutex::new(usual),
             statements: self.statement_cache.then(Mutex::default),
             is_broken: AtomicBool::new(false),
+            is_silent: AtomicBool::new(false),
         })
     }
 }
@@ -79,11 +100,16 @@ pub(crate) type Typed<'p> = (&'p (dyn ToSql + Sync), Type);
 pub(crate) struct Connection {
     client: Client,
     tls: Tls,
-    timeout: Duration,
-    /// Prepared statements, if they are kept.
+    /// How long this program waits for a statement, unless the transaction has another limit.
+    usual: Duration,
+    /// How long it waits now.
+    limit: Mutex<Duration>,
+    /// Prepared statements, if they are cached.
     statements: Option<Mutex<HashMap<String, Statement>>>,
     /// Whether a statement timed out here, or the server refused one because of the state of the connection.
     is_broken: AtomicBool,
+    /// Whether the server did not answer in time.
+    is_silent: AtomicBool,
 }
 
 /// Why a commit failed.
@@ -100,10 +126,24 @@ impl Connection {
         !self.is_broken.load(Ordering::Relaxed) && !self.client.is_closed()
     }
 
+    /// Whether the server did not answer in time. Other connections to it may be lost as well.
+    pub(crate) fn is_silent(&self) -> bool {
+        self.is_silent.load(Ordering::Relaxed)
+    }
+
+    /// Sets how long this program waits for each statement that begins from now on. `None`: as long as usual.
+    pub(crate) fn set_limit(&self, limit: Option<Duration>) {
+        *self.limit.lock().unwrap_or_else(PoisonError::into_inner) = limit.unwrap_or(self.usual);
+    }
+
+    fn limit(&self) -> Duration {
+        *self.limit.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Changes rows; returns how many.
     pub(crate) async fn execute(&self, sql: &str, parameters: &[Typed<'_>]) -> Result<u64, PgError> {
         #[cfg(test)]
-        crate::statement_tests::note(sql, parameters);
+        crate::statement_tests::record(sql, parameters);
         match self.prepared(sql, parameters).await? {
             Some(statement) => self.run(self.client.execute(&statement, &values(parameters))).await,
             None => self.run(self.client.execute_typed(sql, parameters)).await,
@@ -113,7 +153,7 @@ impl Connection {
     /// The rows that a statement returns.
     pub(crate) async fn query(&self, sql: &str, parameters: &[Typed<'_>]) -> Result<Vec<Row>, PgError> {
         #[cfg(test)]
-        crate::statement_tests::note(sql, parameters);
+        crate::statement_tests::record(sql, parameters);
         match self.prepared(sql, parameters).await? {
             Some(statement) => self.run(self.client.query(&statement, &values(parameters))).await,
             None => self.run(self.client.query_typed(sql, parameters)).await,
@@ -132,7 +172,7 @@ impl Connection {
 
     /// Commits the transaction.
     pub(crate) async fn commit(&self) -> Result<(), CommitError> {
-        match timeout(self.timeout, self.client.batch_execute("COMMIT")).await {
+        match timeout(self.limit(), self.client.batch_execute("COMMIT")).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(error)) if is_outcome_open(&error) => {
                 self.is_broken.store(true, Ordering::Relaxed);
@@ -141,17 +181,18 @@ impl Connection {
             Ok(Err(error)) => Err(CommitError::Refused(error.into())),
             Err(_) => {
                 self.is_broken.store(true, Ordering::Relaxed);
+                self.is_silent.store(true, Ordering::Relaxed);
                 Err(CommitError::Open)
             }
         }
     }
 
-    /// The prepared statement, if statements are kept.
+    /// The prepared statement, if statements are cached.
     async fn prepared(&self, sql: &str, parameters: &[Typed<'_>]) -> Result<Option<Statement>, PgError> {
         let Some(statements) = &self.statements else { return Ok(None) };
-        let kept = statements.lock().unwrap_or_else(PoisonError::into_inner).get(sql).cloned();
-        if kept.is_some() {
-            return Ok(kept);
+        let cached = statements.lock().unwrap_or_else(PoisonError::into_inner).get(sql).cloned();
+        if cached.is_some() {
+            return Ok(cached);
         }
         let kinds: Vec<Type> = parameters.iter().map(|(_, kind)| kind.clone()).collect();
         let statement = self.run(self.client.prepare_typed(sql, &kinds)).await?;
@@ -164,7 +205,7 @@ impl Connection {
 
     /// Waits for a statement. One that takes too long is cancelled, and the connection is not used again.
     async fn run<T>(&self, work: impl Future<Output = Result<T, tokio_postgres::Error>>) -> Result<T, PgError> {
-        match timeout(self.timeout, work).await {
+        match timeout(self.limit(), work).await {
             Ok(Ok(done)) => Ok(done),
             Ok(Err(error)) => {
                 let error = PgError::from(error);
@@ -174,8 +215,11 @@ impl Connection {
                 Err(error)
             }
             Err(_) => {
-                self.is_broken.store(true, Ordering::Relaxed);
-                cancel(self.client.cancel_token(), self.tls.clone(), self.timeout);
+                self.is_silent.store(true, Ordering::Relaxed);
+                // Several callers of a reader time out at once; one request suffices.
+                if !self.is_broken.swap(true, Ordering::Relaxed) {
+                    cancel(self.client.cancel_token(), self.tls.clone(), self.usual);
+                }
                 Err(StoreError::Unavailable.into())
             }
         }
@@ -186,7 +230,7 @@ fn values<'p>(parameters: &[Typed<'p>]) -> Vec<&'p (dyn ToSql + Sync)> {
     parameters.iter().map(|(value, _)| *value).collect()
 }
 
-/// Asks the server to cancel the statement of a connection. Nothing waits for that.
+/// Asks the server to cancel the statement of a connection. Does not wait for the result.
 fn cancel<T>(token: CancelToken, tls: T, longest: Duration)
 where
     T: MakeTlsConnect<Socket> + Send + 'static,
@@ -195,7 +239,7 @@ where
     <T::TlsConnect as tokio_postgres::tls::TlsConnect<Socket>>::Future: Send,
 {
     tokio::spawn(async move {
-        // If the request fails, the server ends the statement when it notices that the connection is closed.
+        // If the request fails, the statement of a write ends at its time-out in the server, and a read when it is complete.
         drop(timeout(longest, token.cancel_query(tls)).await);
     });
 }

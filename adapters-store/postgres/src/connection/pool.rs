@@ -6,11 +6,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use grantry_domain::ports::StoreError;
+use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::{Connection, Connector};
 use crate::error::PgError;
+
+/// How long a connection may be idle.
+const LONGEST_IDLE: Duration = Duration::from_mins(10);
 
 /// The pool. Clones share the connections.
 #[derive(Clone)]
@@ -24,19 +28,35 @@ struct Shared {
     /// One permit per connection that may be open.
     permits: Arc<Semaphore>,
     size: usize,
-    idle: Mutex<Vec<Connection>>,
+    /// Idle connections, and since when. The one that was used last is at the end.
+    idle: Mutex<Vec<(Connection, Instant)>>,
 }
 
 impl Shared {
     fn take_idle(&self) -> Option<Connection> {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         // The one that was used last is in the caches of the server. Closed ones are dropped.
-        while let Some(connection) = idle.pop() {
+        while let Some((connection, _)) = idle.pop() {
             if connection.is_usable() {
                 return Some(connection);
             }
         }
         None
+    }
+
+    /// Takes back a connection on which no transaction is open. Closes others that were idle for too long.
+    fn put_idle(&self, connection: Connection) {
+        if self.permits.is_closed() || !connection.is_usable() {
+            return;
+        }
+        connection.set_limit(None);
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        idle.retain(|(_, since)| since.elapsed() < LONGEST_IDLE);
+        idle.push((connection, Instant::now()));
+    }
+
+    fn close_idle(&self) {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 }
 
@@ -58,13 +78,13 @@ impl Pool {
             None => self.shared.connector.connect().await?,
         };
         let is_clean = AtomicBool::new(false);
-        Ok(Pooled { connection: Some(connection), is_clean, shared: self.shared.clone(), _permit: permit })
+        Ok(Pooled { connection: Some(connection), is_clean, shared: self.shared.clone(), permit: Some(permit) })
     }
 
     /// Closes idle connections and refuses callers from now on. A connection in use is closed when its caller is done.
     pub(crate) fn close(&self) {
         self.shared.permits.close();
-        self.shared.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.shared.close_idle();
     }
 
     /// The number of connections in use.
@@ -73,14 +93,15 @@ impl Pool {
     }
 }
 
-/// A connection of the pool. It is closed when it is dropped, unless it was [released](Self::release): a caller that was
-/// cancelled leaves a transaction behind, which ends with the connection.
+/// A connection of the pool. Unless it was [released](Self::release), a transaction may be open when it is dropped: that of
+/// a caller that was cancelled. The transaction is rolled back before another caller gets the connection or its permit.
 pub(crate) struct Pooled {
     /// `None` only while it is dropped.
     connection: Option<Connection>,
     is_clean: AtomicBool,
     shared: Arc<Shared>,
-    _permit: OwnedSemaphorePermit,
+    /// `None` only while it is dropped.
+    permit: Option<OwnedSemaphorePermit>,
 }
 
 impl Pooled {
@@ -100,9 +121,26 @@ impl Deref for Pooled {
 
 impl Drop for Pooled {
     fn drop(&mut self) {
-        let is_open = self.is_clean.load(Ordering::Relaxed) && !self.shared.permits.is_closed();
-        if let Some(connection) = self.connection.take().filter(|connection| is_open && connection.is_usable()) {
-            self.shared.idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
+        let (Some(connection), permit) = (self.connection.take(), self.permit.take()) else { return };
+        if connection.is_silent() {
+            // The host may have vanished, and with it the server of the idle connections.
+            self.shared.close_idle();
+        }
+        if self.is_clean.load(Ordering::Relaxed) || !connection.is_usable() {
+            self.shared.put_idle(connection);
+        } else if let Ok(runtime) = Handle::try_current() {
+            runtime.spawn(roll_back(connection, permit, self.shared.clone()));
         }
     }
+}
+
+/// Waits for the end of the statement that a cancelled caller left behind, and ends its transaction. The connection counts
+/// as in use until then.
+async fn roll_back(connection: Connection, permit: Option<OwnedSemaphorePermit>, shared: Arc<Shared>) {
+    connection.set_limit(None);
+    // If it takes too long, the statement is cancelled and the connection is closed.
+    if connection.simple("ROLLBACK").await.is_ok() {
+        shared.put_idle(connection);
+    }
+    drop(permit);
 }

@@ -131,3 +131,16 @@ pub(crate) fn callback(flow: &AuthorizationRecord) -> CallbackKey {
         flow_cookies: vec![fixtures::flow_cookie_hash(flow.id)],
     }
 }
+
+/// Waits until a number of statements in a database wait for a lock.
+pub(crate) async fn wait_for_waiters(database: &TestDatabase, waiters: i64) {
+    const WAITING: &str = "SELECT count(*) FROM pg_stat_activity WHERE datname = $1 AND wait_event_type = 'Lock'";
+    let administrator = database.database.administrator().await;
+    loop {
+        let row = administrator.query_one(WAITING, &[&database.database.name()]).await.unwrap();
+        if row.get::<_, i64>(0) == waiters {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}

@@ -11,4 +11,6 @@ mod opening;
 #[cfg(test)]
 mod outages;
 #[cfg(test)]
+mod proxy;
+#[cfg(test)]
 mod transitions;

@@ -7,6 +7,7 @@ use grantry_store_postgres::{PostgresOptions, PostgresStore};
 use grantry_test_postgres::TestDatabase as Database;
 
 use crate::database::{TestDatabase, options_of};
+use crate::proxy::{Cut, Proxy};
 
 /// The error text for the operator. It names the setting.
 async fn refusal(options: PostgresOptions) -> &'static str {
@@ -102,6 +103,34 @@ async fn a_role_without_a_privilege_is_refused_and_that_of_the_script_suffices()
     client.batch_execute(&format!("REVOKE UPDATE ON authorizations FROM {app}")).await.unwrap();
     assert!(refusal(options_of(&app_url)).await.contains("lacks a privilege"));
     drop((store, owner_store));
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_unix_socket_is_used() {
+    let database = Database::new().await;
+    let setting = "SELECT current_setting('unix_socket_directories'), current_setting('port')";
+    let row = database.client().await.query_one(setting, &[]).await.unwrap();
+    let (folders, port): (String, String) = (row.get(0), row.get(1));
+    let folder = folders.split(',').next().unwrap().replace('/', "%2F");
+    let url = format!("postgres://postgres@{folder}:{port}/{}", database.name());
+    assert_eq!(PostgresStore::open(options_of(&url)).await.unwrap().probe().await, Ok(()));
+}
+
+/// Each host has the time-out for itself, and the one that was lost is not tried first again.
+#[tokio::test]
+async fn hosts_that_do_not_answer_are_passed() {
+    let database = Database::new().await;
+    let silent =
+        [Proxy::start(&database.url(), Cut::AfterCommit).await, Proxy::start(&database.url(), Cut::AfterCommit).await];
+    silent.iter().for_each(Proxy::silence_new);
+    let host = |url: &str| url.split(['@', '/']).find(|part| part.contains("127.0.0.1:")).unwrap().to_owned();
+    let own = host(&database.url());
+    let url = database.url().replace(&own, &format!("{},{},{own}", host(silent[0].url()), host(silent[1].url())));
+    let options = PostgresOptions { connect_timeout: Duration::from_millis(700), ..options_of(&url) };
+    let store = PostgresStore::open(options).await.unwrap();
+    assert_eq!(store.probe().await, Ok(()));
+    assert_eq!(silent.map(|proxy| proxy.accepted()), [1, 1]);
 }
 
 #[tokio::test]

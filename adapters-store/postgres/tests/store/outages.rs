@@ -1,14 +1,17 @@
 //! Lost connections, a restart of the server, a full pool.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use grantry_domain::identity::Actor;
-use grantry_domain::ports::{AuditEvent, AuditKind, AuditOutbox, AuthorizationStore, StoreClock, StoreError};
+use grantry_domain::ports::{AuditEvent, AuditKind, AuditOutbox, AuthorizationStore, StoreClock, StoreError, UserStore};
 use grantry_store_postgres::{PostgresOptions, PostgresStore, StoreFault};
 use grantry_test_postgres::private_cluster;
 use grantry_testkit::doubles::fixtures;
+use tokio::task::JoinSet;
 
 use crate::database::{TestDatabase, find, options_of};
+use crate::proxy::{Cut, Proxy};
 
 fn event(database: &TestDatabase, text: &str) -> AuditEvent {
     AuditEvent::new(AuditKind::DecryptFailed, Actor::Agent(text.to_owned()), database.now())
@@ -38,7 +41,7 @@ async fn connections_that_were_ended_are_replaced() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn writes_beside_ended_connections_are_performed_once() {
     let database = TestDatabase::new().await;
-    let store = std::sync::Arc::new(database.open().await);
+    let store = Arc::new(database.open().await);
     let ending = async {
         for _ in 0..20 {
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -118,7 +121,7 @@ async fn a_lock_that_is_held_too_long_makes_a_write_unavailable() {
 async fn a_full_pool_makes_a_write_unavailable() {
     let database = TestDatabase::new().await;
     let options = PostgresOptions { connections: 1, acquire_timeout: Duration::from_millis(100), ..database.options() };
-    let store = std::sync::Arc::new(PostgresStore::open(options).await.unwrap());
+    let store = Arc::new(PostgresStore::open(options).await.unwrap());
     let other = database.database.client().await;
     other.batch_execute("BEGIN; LOCK TABLE events").await.unwrap();
     let waiting = {
@@ -132,4 +135,71 @@ async fn a_full_pool_makes_a_write_unavailable() {
     other.batch_execute("ROLLBACK").await.unwrap();
     waiting.await.unwrap().unwrap();
     assert_eq!(store.connections_in_use(), 0);
+}
+
+/// Callers that wait for a connection share the failure of its attempt.
+#[tokio::test]
+async fn reads_from_a_server_that_does_not_answer_fail_together() {
+    let database = TestDatabase::new().await;
+    let proxy = Proxy::start(&database.database.url(), Cut::AfterCommit).await;
+    let connect_timeout = Duration::from_millis(500);
+    let store = PostgresStore::open(PostgresOptions { connect_timeout, readers: 1, ..options_of(proxy.url()) }).await;
+    let store = Arc::new(store.unwrap());
+    let before = proxy.accepted();
+    proxy.silence_new();
+    let mut reads = JoinSet::new();
+    for _ in 0..20 {
+        let store = store.clone();
+        reads.spawn(async move { store.now().await });
+    }
+    assert!(reads.join_all().await.iter().all(|read| *read == Err(StoreError::Unavailable)));
+    assert_eq!(proxy.accepted(), before + 1);
+}
+
+#[tokio::test]
+async fn reads_that_time_out_on_one_connection_send_one_request_to_cancel() {
+    let database = TestDatabase::new().await;
+    let proxy = Proxy::start(&database.database.url(), Cut::AfterCommit).await;
+    let statement_timeout = Duration::from_millis(400);
+    let options = PostgresOptions { statement_timeout, readers: 1, ..options_of(proxy.url()) };
+    let store = Arc::new(PostgresStore::open(options).await.unwrap());
+    let other = database.database.client().await;
+    other.batch_execute("BEGIN; LOCK TABLE users").await.unwrap();
+    let mut reads = JoinSet::new();
+    for _ in 0..20 {
+        let store = store.clone();
+        reads.spawn(async move { store.removed_at(&fixtures::user("alice")).await });
+    }
+    assert!(reads.join_all().await.iter().all(|read| *read == Err(StoreError::Unavailable)));
+    other.batch_execute("ROLLBACK").await.unwrap();
+    // Other connections are opened after the requests, which need one each.
+    for _ in 0..2 {
+        store.removed_at(&fixtures::user("alice")).await.unwrap();
+        store.record(Vec::new()).await.unwrap();
+    }
+    assert_eq!(proxy.cancels(), 1);
+}
+
+/// The transaction of a caller that went away keeps its connection until it has ended.
+#[tokio::test]
+async fn r78_callers_that_go_away_do_not_cause_more_connections() {
+    let database = TestDatabase::new().await;
+    let options = PostgresOptions { connections: 2, readers: 1, ..database.options() };
+    let store = PostgresStore::open(options).await.unwrap();
+    let other = database.database.client().await;
+    other.batch_execute("BEGIN; LOCK TABLE events").await.unwrap();
+    for n in 0..20 {
+        let write = store.record(vec![event(&database, &n.to_string())]);
+        assert!(tokio::time::timeout(Duration::from_millis(20), write).await.is_err());
+    }
+    let count = "SELECT count(*) FROM pg_stat_activity WHERE datname = $1 AND application_name = 'grantry'";
+    let row = database.database.administrator().await.query_one(count, &[&database.database.name()]).await.unwrap();
+    assert_eq!(row.get::<_, i64>(0), 2);
+    other.batch_execute("ROLLBACK").await.unwrap();
+    store.record(vec![event(&database, "after")]).await.unwrap();
+    while store.connections_in_use() > 0 {
+        tokio::task::yield_now().await;
+    }
+    // What a cancelled caller wrote was rolled back.
+    assert_eq!(store.pending_events(100).await.unwrap().len(), 1);
 }
