@@ -17,7 +17,7 @@ use crate::error::PgError;
 use crate::records::{CONNECTOR_COLUMNS, Columns, connector, signed};
 use crate::sql::{self, Value, params};
 use crate::store::PostgresStore;
-use crate::transaction::Transaction;
+use crate::transaction::{Length, Transaction};
 use crate::{client_secrets, diagnostics, outbox};
 
 #[async_trait]
@@ -51,8 +51,12 @@ impl ConnectorStore for PostgresStore {
         actor: Actor,
         audit: Vec<AuditEvent>,
     ) -> Result<Updated, StoreError> {
+        let length = match effect {
+            EditEffect::KeepGrants => Length::Short,
+            EditEffect::ExpireGrants => Length::Long,
+        };
         let (next, secret, actor, audit) = (&next, secret.as_ref(), &actor, &audit);
-        self.write(move |transaction| async move {
+        self.write_within(length, move |transaction| async move {
             let updated = update(&transaction, next, expected, effect, actor).await?;
             if let Updated::Done { .. } = updated {
                 let now = transaction.began();
@@ -72,7 +76,8 @@ impl ConnectorStore for PostgresStore {
 
     async fn delete(&self, key: &ConnectorKey, actor: Actor, audit: Vec<AuditEvent>) -> Result<Option<u64>, StoreError> {
         let (actor, audit) = (&actor, &audit);
-        self.write(move |transaction| async move { delete(&transaction, key, actor, audit).await }).await
+        let work = move |transaction| async move { delete(&transaction, key, actor, audit).await };
+        self.write_within(Length::Long, work).await
     }
 
     async fn client_secret(&self, key: ClientSecretKey) -> Result<Option<ClientSecretRecord>, StoreError> {

@@ -26,9 +26,12 @@ pub struct PostgresOptions {
     pub readers: usize,
     /// How long a caller waits for a free connection before the store is `Unavailable`.
     pub acquire_timeout: Duration,
-    /// How long an attempt to connect may take.
+    /// How long an attempt to connect to one address may take, unless the URL contains `connect_timeout`.
     pub connect_timeout: Duration,
-    /// How long a statement may take, and a wait for a lock in it. Also how long a lost commit is looked up.
+    /// How long a statement of a write may take, and a wait for a lock in it: the server ends it. A read that takes longer
+    /// is cancelled by this program. A lost commit is looked up for as long. A write with its repetitions takes no longer
+    /// than this, a second and `acquire_timeout` together, except for the wait for its commit. Statements that end all
+    /// authorizations of a connector or of a space may take 15 minutes.
     pub statement_timeout: Duration,
     /// Whether statements are prepared once per connection. A pooler that changes the server between transactions must support
     /// that: `PgBouncer` from 1.21, with `max_prepared_statements`. Without it, each statement is parsed and planned at each run.

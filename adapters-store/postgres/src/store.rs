@@ -8,15 +8,15 @@ use std::time::Duration;
 use async_trait::async_trait;
 use grantry_domain::ports::{Clock, SecureRandom, StoreClock, StoreError};
 use grantry_domain::time::Timestamp;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep, timeout_at};
 use tokio_postgres::Row;
 
 use crate::connection::{Connector, Pool, Readers};
-use crate::error::PgError;
+use crate::error::{PgError, READ_ONLY, unusable};
 use crate::options::PostgresOptions;
 use crate::schema::{self, Found};
 use crate::sql::{self, NOW, Value};
-use crate::transaction::{Transaction, Transactions};
+use crate::transaction::{Length, Transaction, Transactions};
 
 /// How often a transaction is repeated after a conflict with a concurrent one.
 const CONFLICTS: u32 = 8;
@@ -37,6 +37,7 @@ pub struct PostgresStore {
     /// This node.
     node: [u8; 16],
     event_claim: Duration,
+    acquire_timeout: Duration,
 }
 
 impl PostgresStore {
@@ -60,6 +61,7 @@ impl PostgresStore {
             deployment,
             node,
             event_claim: options.event_claim,
+            acquire_timeout: options.acquire_timeout,
         })
     }
 
@@ -98,29 +100,45 @@ impl PostgresStore {
     where
         F: Future<Output = Result<T, PgError>>,
     {
+        self.write_within(Length::Short, work).await
+    }
+
+    /// Writes in one transaction of this length.
+    pub(crate) async fn write_within<T, F>(&self, length: Length, work: impl Fn(Transaction) -> F) -> Result<T, StoreError>
+    where
+        F: Future<Output = Result<T, PgError>>,
+    {
+        let end = Instant::now() + self.acquire_timeout + self.transactions.longest(length);
         let (mut conflicts, mut losses) = (0, 0);
         loop {
-            match self.attempt(&work).await {
+            match self.attempt(length, end, &work).await {
+                Err(PgError::Conflict | PgError::Lost) if Instant::now() >= end => return Err(StoreError::Unavailable),
                 Err(PgError::Conflict) if conflicts < CONFLICTS => {
                     sleep(self.pause(conflicts)).await;
                     conflicts += 1;
                 }
                 Err(PgError::Lost) if losses < LOSSES => losses += 1,
-                outcome => return Ok(outcome?),
+                outcome => return outcome.map_err(while_open),
             }
         }
     }
 
-    async fn attempt<T, F>(&self, work: &impl Fn(Transaction) -> F) -> Result<T, PgError>
+    /// One transaction. Its work is given up at `end`; the commit is waited for.
+    async fn attempt<T, F>(&self, length: Length, end: Instant, work: &impl Fn(Transaction) -> F) -> Result<T, PgError>
     where
         F: Future<Output = Result<T, PgError>>,
     {
-        let transaction = self.transactions.begin().await?;
-        let outcome = work(transaction.clone()).await;
+        let worked = async {
+            let transaction = self.transactions.begin(length).await?;
+            let outcome = work(transaction.clone()).await;
+            Ok::<_, PgError>((transaction, outcome))
+        };
+        let Ok(worked) = timeout_at(end, worked).await else { return Err(StoreError::Unavailable.into()) };
+        let (transaction, outcome) = worked?;
         self.transactions.end(transaction, outcome).await
     }
 
-    /// A random part of a pause that doubles each time, so that transactions that met do not meet again.
+    /// A random part of a pause that doubles each time: transactions that conflicted begin again at different times.
     fn pause(&self, repetition: u32) -> Duration {
         let mut part = [0xff];
         // Without randomness the whole pause is waited for.
@@ -130,32 +148,41 @@ impl PostgresStore {
 
     /// Reads a few rows by one statement.
     pub(crate) async fn point_read(&self, sql: &str, parameters: &[Value<'_>]) -> Result<Vec<Row>, StoreError> {
-        let mut losses = 0;
-        loop {
-            let read = async { sql::rows(&*self.readers.get().await?, sql, parameters).await };
-            match read.await {
-                Err(PgError::Lost) if losses < LOSSES => losses += 1,
-                rows => return Ok(rows?),
-            }
-        }
+        self.try_point_read(sql, parameters).await.map_err(while_open)
+    }
+
+    /// Reads a few rows by one statement. The error of a standby is that of a start.
+    pub(crate) async fn try_point_read(&self, sql: &str, parameters: &[Value<'_>]) -> Result<Vec<Row>, PgError> {
+        repeated(|| async { sql::rows(&*self.readers.get().await?, sql, parameters).await }).await
     }
 
     /// Reads any number of rows by one statement.
     pub(crate) async fn long_read(&self, sql: &str, parameters: &[Value<'_>]) -> Result<Vec<Row>, StoreError> {
-        let mut losses = 0;
-        loop {
-            let read = async {
-                let connection = self.transactions.pool().acquire().await?;
-                let rows = sql::rows(&connection, sql, parameters).await;
-                connection.release();
-                rows
-            };
-            match read.await {
-                Err(PgError::Lost) if losses < LOSSES => losses += 1,
-                rows => return Ok(rows?),
-            }
+        let read = || async {
+            let connection = self.transactions.pool().acquire().await?;
+            let rows = sql::rows(&connection, sql, parameters).await;
+            connection.release();
+            rows
+        };
+        repeated(read).await.map_err(while_open)
+    }
+}
+
+/// Reads again on another connection if one was lost, and after a conflict, which a server whose default is `SERIALIZABLE`
+/// reports.
+async fn repeated<F: Future<Output = Result<Vec<Row>, PgError>>>(read: impl Fn() -> F) -> Result<Vec<Row>, PgError> {
+    let mut repetitions = 0;
+    loop {
+        match read().await {
+            Err(PgError::Lost | PgError::Conflict) if repetitions < LOSSES => repetitions += 1,
+            rows => return rows,
         }
     }
+}
+
+/// An error of a store that was opened. A standby is then a failover that has not ended.
+fn while_open(error: PgError) -> StoreError {
+    if error == unusable(READ_ONLY) { StoreError::Unavailable } else { error.into() }
 }
 
 #[async_trait]

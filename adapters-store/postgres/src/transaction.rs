@@ -1,4 +1,4 @@
-//! A transaction that writes, and what became of it when its connection was lost at the commit.
+//! A transaction that writes, and the outcome of a commit whose response was lost.
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -10,12 +10,24 @@ use grantry_domain::time::Timestamp;
 use tokio::time::{Instant, sleep};
 use tokio_postgres::SimpleQueryRow;
 
-use crate::connection::{CommitError, Connection, Pool, Pooled};
+use crate::connection::{CommitError, Connection, GRACE, Pool, Pooled};
 use crate::error::{NO_ROW, PgError, inconsistent};
 use crate::sql::{self, NOW, params};
 
 /// The pause between two questions for the outcome of a commit.
 const PAUSE: Duration = Duration::from_millis(50);
+
+/// How long a statement may take that ends all authorizations of a connector or of a space.
+const LONG: Duration = Duration::from_mins(15);
+
+/// How long the statements of a transaction may take.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Length {
+    /// As the options say.
+    Short,
+    /// [`LONG`]: the number of rows is that of all users.
+    Long,
+}
 
 /// How transactions begin.
 pub(crate) struct Transactions {
@@ -23,25 +35,25 @@ pub(crate) struct Transactions {
     clock: Option<Arc<dyn Clock>>,
     /// One message: the begin, its settings, and a row with the clock and what identifies the transaction.
     begin: String,
+    begin_long: String,
     is_tracked: bool,
-    lookup: Duration,
+    limit: Duration,
 }
 
 impl Transactions {
     /// `is_tracked`: the server has the functions that report the outcome of a transaction.
     pub(crate) fn new(pool: Pool, clock: Option<Arc<dyn Clock>>, limit: Duration, is_tracked: bool) -> Self {
-        let millis = limit.as_millis();
-        let identity =
-            if is_tracked { "pg_current_xact_id()::text, left(pg_walfile_name(pg_current_wal_lsn()), 8)" } else { "'', ''" };
-        // The settings end with the transaction, so that a pooler can give the connection to another client then. A commit that
-        // was reported survives a crash of the server, also where the server has another default.
-        let begin = format!(
-            "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL statement_timeout = {millis}; SET LOCAL lock_timeout = {millis}; \
-             SET LOCAL idle_in_transaction_session_timeout = {millis}; \
-             SELECT {NOW}, {identity}, set_config('synchronous_commit', CASE current_setting('synchronous_commit') \
-                 WHEN 'off' THEN 'on' ELSE current_setting('synchronous_commit') END, true)"
-        );
-        Self { pool, clock, begin, is_tracked, lookup: limit }
+        let identity = if is_tracked { IDENTITY } else { "'', ''" };
+        let begin = |length: Duration| begin(length, limit, identity);
+        Self { pool, clock, begin: begin(limit), begin_long: begin(LONG), is_tracked, limit }
+    }
+
+    /// How long a transaction may take, without the wait for a connection.
+    pub(crate) fn longest(&self, length: Length) -> Duration {
+        match length {
+            Length::Short => self.limit + GRACE,
+            Length::Long => LONG + GRACE,
+        }
     }
 
     pub(crate) fn pool(&self) -> &Pool {
@@ -49,9 +61,18 @@ impl Transactions {
     }
 
     /// Begins a transaction.
-    pub(crate) async fn begin(&self) -> Result<Transaction, PgError> {
+    pub(crate) async fn begin(&self, length: Length) -> Result<Transaction, PgError> {
         let connection = self.pool.acquire().await?;
-        let rows = connection.simple(&self.begin).await?;
+        let begin = match length {
+            Length::Short => &self.begin,
+            Length::Long => &self.begin_long,
+        };
+        let rows = connection.simple(begin).await;
+        // Nothing was written, so a connection that does not answer is replaced.
+        let rows = rows.map_err(|error| if connection.is_silent() { PgError::Lost } else { error })?;
+        if length == Length::Long {
+            connection.set_limit(Some(self.longest(length)));
+        }
         let row = rows.last().ok_or_else(broken)?;
         let now = match &self.clock {
             Some(clock) => clock.now(),
@@ -59,18 +80,19 @@ impl Transactions {
         };
         let identity = Identity { transaction: column(row, 1)?.to_owned(), timeline: column(row, 2)?.to_owned() };
         let (clock, is_undone) = (self.clock.clone(), AtomicBool::new(false));
-        Ok(Transaction(Arc::new(Open { connection, now, clock, identity, is_undone })))
+        Ok(Transaction(Arc::new(OpenTransaction { connection, now, clock, identity, is_undone })))
     }
 
     /// Whether a transaction was committed whose connection was lost at the commit; `None` if that cannot be found out.
     ///
-    /// The status is that of the number of the transaction. After a failover to a standby that did not receive the transaction,
-    /// another one can have its number, so the status is used only if the server is on the same timeline.
+    /// The status is that of the number of the transaction. After a failover to a standby that did not receive the
+    /// transaction, another one can have its number, so the status is used only if the server is on the same
+    /// timeline.
     async fn was_committed(&self, lost: &Identity) -> Option<bool> {
         if !self.is_tracked {
             return None;
         }
-        let end = Instant::now() + self.lookup;
+        let end = Instant::now() + self.limit;
         loop {
             match self.status(lost).await {
                 Ok(Some(Status::Committed)) => return Some(true),
@@ -113,13 +135,40 @@ impl Transactions {
                 outcome
             }
             Err(CommitError::Refused(error)) => Err(error),
-            Err(CommitError::Open) => match self.was_committed(&open.identity).await {
-                Some(true) => outcome,
-                Some(false) => Err(PgError::Lost),
-                None => Err(StoreError::OutcomeUnknown.into()),
-            },
+            Err(CommitError::Open) => {
+                let identity = open.identity.clone();
+                // Its permit may be the only one, and the question needs one.
+                drop(transaction);
+                match self.was_committed(&identity).await {
+                    Some(true) => outcome,
+                    Some(false) => Err(PgError::Lost),
+                    None => Err(StoreError::OutcomeUnknown.into()),
+                }
+            }
         }
     }
+}
+
+/// What identifies a transaction: [`Identity`].
+const IDENTITY: &str = "pg_current_xact_id()::text, left(pg_walfile_name(pg_current_wal_lsn()), 8)";
+
+/// The statements that begin a transaction whose statements may take `length`, and each wait for a lock `wait`.
+///
+/// The settings end with the transaction, so that a pooler can give the connection to another client then. A commit that was
+/// reported survives a crash of the server, also where the server has another default.
+fn begin(length: Duration, wait: Duration, identity: &str) -> String {
+    let (length, wait) = (setting(length), setting(wait));
+    format!(
+        "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL statement_timeout = {length}; SET LOCAL lock_timeout = {wait}; \
+         SET LOCAL idle_in_transaction_session_timeout = {wait}; \
+         SELECT {NOW}, {identity}, set_config('synchronous_commit', CASE current_setting('synchronous_commit') \
+             WHEN 'off' THEN 'on' ELSE current_setting('synchronous_commit') END, true)"
+    )
+}
+
+/// A time-out as a setting of the server, in milliseconds. Zero would be no limit, and a greater number is refused.
+fn setting(limit: Duration) -> i32 {
+    i32::try_from(limit.as_millis()).unwrap_or(i32::MAX).max(1)
 }
 
 enum Status {
@@ -129,12 +178,13 @@ enum Status {
 }
 
 /// The number of a transaction, and the timeline of the server on which it is unique.
+#[derive(Clone)]
 struct Identity {
     transaction: String,
     timeline: String,
 }
 
-struct Open {
+struct OpenTransaction {
     connection: Pooled,
     now: Timestamp,
     clock: Option<Arc<dyn Clock>>,
@@ -144,7 +194,7 @@ struct Open {
 
 /// A transaction. Clones are the same one.
 #[derive(Clone)]
-pub(crate) struct Transaction(Arc<Open>);
+pub(crate) struct Transaction(Arc<OpenTransaction>);
 
 impl Transaction {
     /// The instant at which it began.
@@ -180,4 +230,17 @@ fn column(row: &SimpleQueryRow, at: usize) -> Result<&str, PgError> {
 
 fn broken() -> PgError {
     inconsistent("database", NO_ROW, "the server reports its clock")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_out_is_one_that_the_server_accepts() {
+        assert_eq!(setting(Duration::from_secs(10)), 10_000);
+        assert_eq!(setting(Duration::from_micros(1)), 1);
+        assert_eq!(setting(Duration::ZERO), 1);
+        assert_eq!(setting(Duration::MAX), i32::MAX);
+    }
 }

@@ -16,7 +16,7 @@ use grantry_domain::ports::{
 use crate::error::PgError;
 use crate::sql::params;
 use crate::store::PostgresStore;
-use crate::transaction::Transaction;
+use crate::transaction::{Length, Transaction};
 use crate::{outbox, records};
 
 #[async_trait]
@@ -74,8 +74,16 @@ impl AuthorizationStore for PostgresStore {
         scope: TerminationScope,
         request: TerminationRequest,
     ) -> Result<TerminationReport, StoreError> {
+        let length = match scope {
+            TerminationScope::Space(_) => Length::Long,
+            TerminationScope::One(_)
+            | TerminationScope::Connection { .. }
+            | TerminationScope::User(_)
+            | TerminationScope::UserSpace { .. } => Length::Short,
+        };
         let (scope, request) = (&scope, &request);
-        self.write(move |transaction| async move { terminate::terminate(&transaction, scope, request).await }).await
+        let work = move |transaction| async move { terminate::terminate(&transaction, scope, request).await };
+        self.write_within(length, work).await
     }
 
     async fn set_default_connection(

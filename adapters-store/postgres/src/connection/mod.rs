@@ -28,7 +28,7 @@ const STATEMENTS: usize = 256;
 
 /// How much longer than the server this program waits, so that the server reports its time-out first. Reads have no time-out
 /// in the server.
-const GRACE: Duration = Duration::from_secs(1);
+pub(crate) const GRACE: Duration = Duration::from_secs(1);
 
 /// Opens connections. Clones share what they know about the hosts.
 #[derive(Clone)]

@@ -52,3 +52,10 @@ async fn a_commit_whose_response_was_lost_is_found_and_not_repeated() {
 async fn a_commit_that_did_not_arrive_is_repeated() {
     assert_eq!(Behind::new(TestDatabase::new().await, Cut::BeforeCommit, 10).await.write(10, 1).await, 10);
 }
+
+/// The question for the outcome does not wait for the connections whose commits were cut.
+#[tokio::test]
+async fn the_outcomes_are_found_if_all_connections_are_lost() {
+    assert_eq!(Behind::new(TestDatabase::new().await, Cut::AfterCommit, 1).await.write(2, 1).await, 2);
+    assert_eq!(Behind::new(TestDatabase::new().await, Cut::AfterCommit, 10).await.write(10, 10).await, 10);
+}

@@ -3,8 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use grantry_domain::authorization::TerminationCause;
+use grantry_domain::connector::Connector;
 use grantry_domain::identity::Actor;
-use grantry_domain::ports::{AuditEvent, AuditKind, AuditOutbox, AuthorizationStore, StoreClock, StoreError, UserStore};
+use grantry_domain::ports::{
+    AuditEvent, AuditKind, AuditOutbox, AuthorizationStore, ConnectorStore, EditEffect, StoreClock, StoreError,
+    TerminationRequest, TerminationScope, Updated, UserStore,
+};
 use grantry_store_postgres::{PostgresOptions, PostgresStore, StoreFault};
 use grantry_test_postgres::private_cluster;
 use grantry_testkit::doubles::fixtures;
@@ -135,6 +140,50 @@ async fn a_full_pool_makes_a_write_unavailable() {
     other.batch_execute("ROLLBACK").await.unwrap();
     waiting.await.unwrap().unwrap();
     assert_eq!(store.connections_in_use(), 0);
+}
+
+/// What ends all authorizations of a connector or of a space takes as long as it takes.
+#[tokio::test]
+async fn r52_the_number_of_grants_does_not_prevent_their_end() {
+    let database = TestDatabase::new().await;
+    let options = PostgresOptions { statement_timeout: Duration::from_millis(300), ..database.options() };
+    let (store, slow) = (database.open().await, PostgresStore::open(options).await.unwrap());
+    let connector = database.add_connector(&store).await;
+    let trigger = "CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(0.35); RETURN NULL; END'; \
+         CREATE TRIGGER wait AFTER UPDATE ON authorizations FOR EACH STATEMENT EXECUTE FUNCTION wait()";
+    database.database.client().await.batch_execute(trigger).await.unwrap();
+    let request = TerminationRequest { cause: TerminationCause::Admin, actor: Actor::System };
+    let of_user = TerminationScope::User(fixtures::user("alice"));
+    assert_eq!(slow.terminate(of_user, request.clone()).await, Err(StoreError::Unavailable));
+    let next = Connector { epoch: connector.epoch.next(), revision: connector.revision + 1, ..connector.clone() };
+    let effect = EditEffect::ExpireGrants;
+    let updated = slow.update(next, connector.revision, None, effect, Actor::System, Vec::new()).await;
+    assert_eq!(updated, Ok(Updated::Done { ended_grants: 0 }));
+    slow.terminate(TerminationScope::Space(connector.key.space.clone()), request).await.unwrap();
+    assert_eq!(slow.delete(&connector.key, Actor::System, Vec::new()).await, Ok(Some(0)));
+}
+
+/// The server of the idle connections vanished, and another one has its name.
+#[tokio::test]
+async fn idle_connections_that_do_not_answer_are_given_up_together() {
+    let database = TestDatabase::new().await;
+    let proxy = Proxy::start(&database.database.url(), Cut::AfterCommit).await;
+    let options = PostgresOptions { statement_timeout: Duration::from_millis(500), ..options_of(proxy.url()) };
+    let store = Arc::new(PostgresStore::open(options).await.unwrap());
+    let other = database.database.client().await;
+    other.batch_execute("BEGIN; LOCK TABLE events").await.unwrap();
+    let mut writes = JoinSet::new();
+    for n in 0..5 {
+        let (store, event) = (store.clone(), event(&database, &n.to_string()));
+        writes.spawn(async move { store.record(vec![event]).await });
+    }
+    while store.connections_in_use() < 5 {
+        tokio::task::yield_now().await;
+    }
+    other.batch_execute("ROLLBACK").await.unwrap();
+    writes.join_all().await;
+    proxy.silence_present();
+    assert_eq!(store.record(vec![event(&database, "after")]).await, Ok(()));
 }
 
 /// Callers that wait for a connection share the failure of its attempt.
