@@ -6,8 +6,9 @@ use std::io;
 use grantry_domain::ports::StoreError;
 use tokio_postgres::error::SqlState;
 
-/// A table or a column is missing.
-pub(crate) const OTHER_TABLES: &str = "the database of `store.url` does not have the expected tables";
+/// A table, a column or a unique index is missing, or a trigger was added.
+pub(crate) const OTHER_TABLES: &str =
+    "the database of `store.url` does not have the expected tables, columns and unique indexes, or has a trigger on them";
 /// The role may not do what the store does.
 pub(crate) const NO_PRIVILEGE: &str = "the role of `store.url` lacks a privilege on the tables or the schema";
 /// Writes are refused.
@@ -70,6 +71,8 @@ fn meaning(code: &SqlState) -> PgError {
         Some("22") => inconsistent("database", NO_ROW, "a value is one that its column can store"),
         Some("23") => inconsistent("database", NO_ROW, "a row satisfies the unique keys and checks of the schema"),
         Some("28") => unusable("the server of `store.url` refuses the role or its password"),
+        // No schema in which a table can be created: the role may use none.
+        Some("3F") => unusable(NO_PRIVILEGE),
         Some("42") => unusable(OTHER_TABLES),
         // Time-outs, locks, resources, input and output: may pass.
         _ => exact,
@@ -168,7 +171,7 @@ mod tests {
         for transient in ["57014", "55P03", "53300", "53100", "58030", "XX000"] {
             assert_eq!(of(transient), PgError::Store(StoreError::Unavailable), "{transient}");
         }
-        for refused in ["42501", "42P01", "42703", "28P01", "3D000", "57P04", "26000", "XX001"] {
+        for refused in ["42501", "42P01", "42703", "28P01", "3D000", "57P04", "3F000", "26000", "XX001"] {
             assert!(matches!(of(refused), PgError::Store(StoreError::Unusable(_))), "{refused}");
         }
         for broken in ["23505", "23514", "22021"] {

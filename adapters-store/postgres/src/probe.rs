@@ -1,11 +1,12 @@
 //! Whether the database can be read and written, and is still the one that was opened.
 
+use grantry_domain::encoding::hex;
 use grantry_domain::ports::StoreError;
 
-use crate::error::{OTHER_TABLES, READ_ONLY};
+use crate::error::{OTHER_TABLES, PgError, READ_ONLY, unusable};
 use crate::records::Columns;
-use crate::schema::DEPLOYMENT;
-use crate::sql;
+use crate::schema::{COMPLETE, DEPLOYMENT, complete_parameters, is_complete};
+use crate::sql::{self, params};
 use crate::store::PostgresStore;
 
 /// Why the store cannot be relied on. The texts are stable.
@@ -15,7 +16,7 @@ pub enum StoreFault {
     NotReachable,
     /// The content is that of another deployment.
     OtherDeployment,
-    /// A table is missing, or the role may not use it.
+    /// A table, a column or a unique index is missing, a trigger was added, or the role may not use a table.
     SchemaChanged,
     /// The server accepts no writes: it is a standby, or its disk is full.
     NotWritable,
@@ -34,17 +35,24 @@ impl StoreFault {
 }
 
 impl PostgresStore {
-    /// Compares the deployment id, then commits a write. Nothing that another transaction can read changes.
+    /// Compares the deployment id and the schema, then commits a write. Nothing that another transaction can read changes.
     pub async fn probe(&self) -> Result<(), StoreFault> {
-        let rows = self.point_read(DEPLOYMENT, &[]).await.map_err(fault_of)?;
+        let rows = self.try_point_read(DEPLOYMENT, &[]).await.map_err(fault_of)?;
         let id = rows.first().and_then(|row| Columns::of_group(row, "deployment").array().ok());
         if id != Some(self.deployment_id()) {
             return Err(StoreFault::OtherDeployment);
         }
-        let written = self.write(|transaction| async move {
-            // The empty text is the id of no user.
-            sql::execute(&transaction, "INSERT INTO users (user_id) VALUES ('')", &[]).await?;
-            sql::execute(&transaction, "DELETE FROM users WHERE user_id = ''", &[]).await?;
+        let rows = self.try_point_read(COMPLETE, &complete_parameters()).await.map_err(fault_of)?;
+        if !is_complete(&rows).map_err(fault_of)? {
+            return Err(StoreFault::SchemaChanged);
+        }
+        // No id of a user contains a control character. A node that is suspended here does not block the others, which have
+        // other keys.
+        let key = format!("\u{1}{}", hex(&self.node()));
+        let key = key.as_str();
+        let written = self.write(move |transaction| async move {
+            sql::execute(&transaction, "INSERT INTO users (user_id) VALUES ($1)", &params![key]).await?;
+            sql::execute(&transaction, "DELETE FROM users WHERE user_id = $1", &params![key]).await?;
             Ok(())
         });
         written.await.map_err(|error| {
@@ -53,11 +61,11 @@ impl PostgresStore {
     }
 }
 
-/// Why the id could not be read.
-fn fault_of(error: StoreError) -> StoreFault {
-    if error == StoreError::Unusable(READ_ONLY) {
+/// Why the database could not be read.
+fn fault_of(error: PgError) -> StoreFault {
+    if error == unusable(READ_ONLY) {
         StoreFault::NotWritable
-    } else if error.is_transient() {
+    } else if StoreError::from(error).is_transient() {
         StoreFault::NotReachable
     } else {
         StoreFault::SchemaChanged

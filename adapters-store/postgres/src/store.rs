@@ -14,7 +14,7 @@ use tokio_postgres::Row;
 use crate::connection::{Connector, Pool, Readers};
 use crate::error::{PgError, READ_ONLY, unusable};
 use crate::options::PostgresOptions;
-use crate::schema::{self, Found};
+use crate::schema::{self, Inspected};
 use crate::sql::{self, NOW, Value};
 use crate::transaction::{Length, Transaction, Transactions};
 
@@ -52,9 +52,9 @@ impl PostgresStore {
         options.random.fill(&mut node).map_err(|_| StoreError::Unavailable)?;
         let connector = Connector::new(&options)?;
         let pool = Pool::new(connector.clone(), options.connections, options.acquire_timeout);
-        let Found { deployment, is_tracked } = schema::open(&pool, &options).await?;
+        let Inspected { deployment, tracked } = schema::open(&pool, &options).await?;
         Ok(Self {
-            transactions: Transactions::new(pool, options.clock.clone(), options.statement_timeout, is_tracked),
+            transactions: Transactions::new(pool, options.clock.clone(), options.statement_timeout, tracked),
             readers: Readers::new(connector, options.readers, options.acquire_timeout),
             clock: options.clock,
             random: options.random,

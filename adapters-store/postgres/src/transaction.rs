@@ -36,16 +36,17 @@ pub(crate) struct Transactions {
     /// One message: the begin, its settings, and a row with the clock and what identifies the transaction.
     begin: String,
     begin_long: String,
-    is_tracked: bool,
+    /// The identifier of the database cluster if its server reports the outcome of a transaction.
+    tracked: Option<String>,
     limit: Duration,
 }
 
 impl Transactions {
-    /// `is_tracked`: the server has the functions that report the outcome of a transaction.
-    pub(crate) fn new(pool: Pool, clock: Option<Arc<dyn Clock>>, limit: Duration, is_tracked: bool) -> Self {
-        let identity = if is_tracked { IDENTITY } else { "'', ''" };
+    /// `tracked`: the identifier of the cluster, if the server reports the outcome of a transaction.
+    pub(crate) fn new(pool: Pool, clock: Option<Arc<dyn Clock>>, limit: Duration, tracked: Option<String>) -> Self {
+        let identity = if tracked.is_some() { IDENTITY } else { "'', ''" };
         let begin = |length: Duration| begin(length, limit, identity);
-        Self { pool, clock, begin: begin(limit), begin_long: begin(LONG), is_tracked, limit }
+        Self { pool, clock, begin: begin(limit), begin_long: begin(LONG), tracked, limit }
     }
 
     /// How long a transaction may take, without the wait for a connection.
@@ -86,15 +87,13 @@ impl Transactions {
     /// Whether a transaction was committed whose connection was lost at the commit; `None` if that cannot be found out.
     ///
     /// The status is that of the number of the transaction. After a failover to a standby that did not receive the
-    /// transaction, another one can have its number, so the status is used only if the server is on the same
-    /// timeline.
+    /// transaction, another one can have its number, so the status is used only if the server is on the same timeline of the
+    /// same cluster.
     async fn was_committed(&self, lost: &Identity) -> Option<bool> {
-        if !self.is_tracked {
-            return None;
-        }
+        let cluster = self.tracked.as_deref()?;
         let end = Instant::now() + self.limit;
         loop {
-            match self.status(lost).await {
+            match self.status(lost, cluster).await {
                 Ok(Some(Status::Committed)) => return Some(true),
                 Ok(Some(Status::Aborted)) => return Some(false),
                 Ok(Some(Status::InProgress)) | Err(_) if Instant::now() < end => sleep(PAUSE).await,
@@ -103,10 +102,11 @@ impl Transactions {
         }
     }
 
-    async fn status(&self, lost: &Identity) -> Result<Option<Status>, PgError> {
-        const STATUS: &str = "SELECT left(pg_walfile_name(pg_current_wal_lsn()), 8) = $2, pg_xact_status($1::text::xid8)";
+    async fn status(&self, lost: &Identity, cluster: &str) -> Result<Option<Status>, PgError> {
+        const STATUS: &str = "SELECT left(pg_walfile_name(pg_current_wal_lsn()), 8) = $2 \
+             AND (SELECT system_identifier::text FROM pg_control_system()) = $3, pg_xact_status($1::text::xid8)";
         let connection = self.pool.acquire().await?;
-        let parameters = params![lost.transaction.as_str(), lost.timeline.as_str()];
+        let parameters = params![lost.transaction.as_str(), lost.timeline.as_str(), cluster];
         let row = sql::first(&connection, STATUS, &parameters).await?;
         connection.release();
         let Some(row) = row else { return Ok(None) };
@@ -150,7 +150,7 @@ impl Transactions {
 }
 
 /// What identifies a transaction: [`Identity`].
-const IDENTITY: &str = "pg_current_xact_id()::text, left(pg_walfile_name(pg_current_wal_lsn()), 8)";
+pub(crate) const IDENTITY: &str = "pg_current_xact_id()::text, left(pg_walfile_name(pg_current_wal_lsn()), 8)";
 
 /// The statements that begin a transaction whose statements may take `length`, and each wait for a lock `wait`.
 ///

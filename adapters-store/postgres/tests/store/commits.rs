@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use grantry_domain::identity::Actor;
-use grantry_domain::ports::{AuditEvent, AuditKind, AuditOutbox, Clock};
+use grantry_domain::ports::{AuditEvent, AuditKind, AuditOutbox, Clock, StoreError};
 use grantry_store_postgres::{PostgresOptions, PostgresStore};
 use tokio::task::JoinSet;
 
@@ -58,4 +58,26 @@ async fn a_commit_that_did_not_arrive_is_repeated() {
 async fn the_outcomes_are_found_if_all_connections_are_lost() {
     assert_eq!(Behind::new(TestDatabase::new().await, Cut::AfterCommit, 1).await.write(2, 1).await, 2);
     assert_eq!(Behind::new(TestDatabase::new().await, Cut::AfterCommit, 10).await.write(10, 10).await, 10);
+}
+
+/// A server that has the functions that report outcomes, and refuses their use.
+async fn untracked() -> TestDatabase {
+    let database = TestDatabase::new().await;
+    let name = database.database.name();
+    let shadow = format!(
+        "CREATE FUNCTION pg_walfile_name(pg_lsn) RETURNS text LANGUAGE plpgsql AS \
+         $$ BEGIN RAISE EXCEPTION 'not supported' USING ERRCODE = '0A000'; END $$; \
+         ALTER DATABASE {name} SET search_path = public, pg_catalog"
+    );
+    database.database.client().await.batch_execute(&shadow).await.unwrap();
+    database
+}
+
+#[tokio::test]
+async fn a_server_that_refuses_to_report_outcomes_can_be_used() {
+    let behind = Behind::new(untracked().await, Cut::AfterCommit, 1).await;
+    let event = AuditEvent::new(AuditKind::DecryptFailed, Actor::System, behind.database.now());
+    assert_eq!(behind.store.record(vec![event.clone()]).await, Ok(()));
+    behind.proxy.cut_next(1);
+    assert_eq!(behind.store.record(vec![event]).await, Err(StoreError::OutcomeUnknown));
 }

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use grantry_domain::ports::{StoreClock, StoreError};
-use grantry_store_postgres::{PostgresOptions, PostgresStore};
+use grantry_store_postgres::{PostgresOptions, PostgresStore, StoreFault};
 use grantry_test_postgres::TestDatabase as Database;
 
-use crate::database::{TestDatabase, options_of};
+use crate::database::{TestDatabase, options_of, wait_for_waiters};
 use crate::proxy::{Cut, Proxy};
 
 /// The error text for the operator. It names the setting.
@@ -39,9 +39,13 @@ async fn a_newer_schema_or_another_build_is_refused() {
     let database = TestDatabase::new().await;
     database.open().await.close().await;
     let client = database.database.client().await;
-    let add = "INSERT INTO grantry_migrations VALUES (1000, sha256('x'), 0)";
+    let add =
+        "INSERT INTO grantry_migrations (version, oldest_reader, hash, applied_at) VALUES (1000, 1000, sha256('x'), 0)";
     client.batch_execute(add).await.unwrap();
     assert!(refusal(database.options()).await.contains("a newer version of this program"));
+    // The newer version says that this one can still use its schema.
+    client.batch_execute("UPDATE grantry_migrations SET oldest_reader = 1").await.unwrap();
+    assert_eq!(database.open().await.probe().await, Ok(()));
     let edit = "DELETE FROM grantry_migrations WHERE version = 1000; UPDATE grantry_migrations SET hash = sha256('x')";
     client.batch_execute(edit).await.unwrap();
     assert!(refusal(database.options()).await.contains("a build with other migrations"));
@@ -103,6 +107,56 @@ async fn a_role_without_a_privilege_is_refused_and_that_of_the_script_suffices()
     client.batch_execute(&format!("REVOKE UPDATE ON authorizations FROM {app}")).await.unwrap();
     assert!(refusal(options_of(&app_url)).await.contains("lacks a privilege"));
     drop((store, owner_store));
+}
+
+#[tokio::test]
+async fn a_role_that_may_not_use_the_schema_is_refused() {
+    let mut database = Database::new().await;
+    let (role, url) = database.role();
+    PostgresStore::open(options_of(&database.url())).await.unwrap().close().await;
+    let create = format!("CREATE ROLE {role} LOGIN; REVOKE ALL ON SCHEMA public FROM PUBLIC");
+    database.client().await.batch_execute(&create).await.unwrap();
+    assert!(refusal(options_of(&url)).await.contains("lacks a privilege"));
+}
+
+#[tokio::test]
+async fn r72_a_schema_that_was_changed_is_refused_and_reported_by_the_probe() {
+    let database = TestDatabase::new().await;
+    let store = database.open().await;
+    let client = database.database.client().await;
+    // Additions that no statement notices.
+    let added = "CREATE TABLE other (x INTEGER); ALTER TABLE users ADD COLUMN x INTEGER; CREATE INDEX i ON users (x)";
+    client.batch_execute(added).await.unwrap();
+    assert_eq!(store.probe().await, Ok(()));
+    let trigger = "CREATE FUNCTION ignore() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'; \
+         CREATE TRIGGER ignore BEFORE INSERT ON events FOR EACH ROW EXECUTE FUNCTION ignore()";
+    for (change, undo) in [
+        (trigger, "DROP TRIGGER ignore ON events"),
+        ("DROP INDEX one_grant", "CREATE UNIQUE INDEX one_grant ON authorizations (id) WHERE role = 'grant'"),
+        ("ALTER TABLE sessions RENAME seen_at TO seen", "ALTER TABLE sessions RENAME seen TO seen_at"),
+        ("ALTER TABLE sessions RENAME TO other_sessions", "ALTER TABLE other_sessions RENAME TO sessions"),
+    ] {
+        client.batch_execute(change).await.unwrap();
+        assert_eq!(store.probe().await, Err(StoreFault::SchemaChanged), "{change}");
+        assert!(refusal(database.options()).await.contains("the expected tables, columns and unique indexes"), "{change}");
+        client.batch_execute(undo).await.unwrap();
+        assert_eq!(store.probe().await, Ok(()), "{undo}");
+    }
+}
+
+/// A start waits longer for the migration of another node than for any other statement.
+#[tokio::test]
+async fn a_start_waits_for_the_migration_of_another_node() {
+    let database = TestDatabase::new().await;
+    let client = database.database.client().await;
+    client.batch_execute("SELECT pg_advisory_lock(x'4752414e54525931'::bigint)").await.unwrap();
+    let options = PostgresOptions { statement_timeout: Duration::from_millis(100), ..database.options() };
+    let start = tokio::spawn(PostgresStore::open(options));
+    wait_for_waiters(&database, 1).await;
+    // The time-out and the second by which this program waits longer than the server.
+    tokio::time::sleep(Duration::from_millis(1200)).await;
+    client.batch_execute("SELECT pg_advisory_unlock_all()").await.unwrap();
+    start.await.unwrap().unwrap();
 }
 
 #[cfg(unix)]

@@ -186,6 +186,20 @@ async fn idle_connections_that_do_not_answer_are_given_up_together() {
     assert_eq!(store.record(vec![event(&database, "after")]).await, Ok(()));
 }
 
+/// A store that a switched name or pooler connects to a standby reads nothing there: what it contains can be old.
+#[tokio::test]
+async fn r45_nothing_is_read_from_a_standby() {
+    let database = TestDatabase::new().await;
+    let store = database.open().await;
+    assert_eq!(store.probe().await, Ok(()));
+    let read_only = format!("ALTER DATABASE {} SET default_transaction_read_only = on", database.database.name());
+    database.database.administrator().await.batch_execute(&read_only).await.unwrap();
+    database.database.disconnect_all().await;
+    assert_eq!(store.stored_user(&fixtures::user("alice")).await, Err(StoreError::Unavailable));
+    assert_eq!(store.record(Vec::new()).await, Err(StoreError::Unavailable));
+    assert_eq!(store.probe().await, Err(StoreFault::NotWritable));
+}
+
 /// Callers that wait for a connection share the failure of its attempt.
 #[tokio::test]
 async fn reads_from_a_server_that_does_not_answer_fail_together() {
@@ -251,4 +265,16 @@ async fn r78_callers_that_go_away_do_not_cause_more_connections() {
     }
     // What a cancelled caller wrote was rolled back.
     assert_eq!(store.pending_events(100).await.unwrap().len(), 1);
+}
+
+/// A node that is suspended in its probe does not keep the others from passing theirs.
+#[tokio::test]
+async fn a_probe_does_not_wait_for_that_of_another_node() {
+    let database = TestDatabase::new().await;
+    let options = PostgresOptions { statement_timeout: Duration::from_millis(500), ..database.options() };
+    let store = PostgresStore::open(options).await.unwrap();
+    let suspended = database.database.client().await;
+    suspended.batch_execute("BEGIN; INSERT INTO users (user_id) VALUES ('')").await.unwrap();
+    assert_eq!(store.probe().await, Ok(()));
+    suspended.batch_execute("ROLLBACK").await.unwrap();
 }
