@@ -29,7 +29,8 @@ impl ConnectorStore for PostgresStore {
         audit: Vec<AuditEvent>,
     ) -> Result<Created, StoreError> {
         let (new, secret, audit) = (&connector, secret.as_ref(), &audit);
-        self.write(move |transaction| async move { create(&transaction, new, secret, audit).await }).await
+        let work = move |transaction, is_again| async move { create(&transaction, new, secret, audit, is_again).await };
+        self.write_again(work).await
     }
 
     async fn get(&self, key: &ConnectorKey) -> Result<Option<Connector>, StoreError> {
@@ -93,18 +94,23 @@ static LIST: LazyLock<String> = LazyLock::new(|| {
     format!("SELECT {CONNECTOR_COLUMNS} FROM connectors AS c WHERE c.space = $1 ORDER BY c.name, c.connector")
 });
 
+/// Adds a connector. `is_again`: an earlier transaction may have added it.
 async fn create(
     transaction: &Transaction,
     new: &Connector,
     secret: Option<&ClientSecretRecord>,
     audit: &[AuditEvent],
+    is_again: bool,
 ) -> Result<Created, PgError> {
+    const IS_SAME: &str = "SELECT 1 FROM connectors WHERE space = $1 AND connector = $2 AND incarnation = $3";
     const INSERT: &str = "INSERT INTO connectors (space, connector, incarnation, epoch, name, profile, config, client_id, \
          auth_mode, callback_id, has_client_secret, revision, created_at, updated_at, tag) \
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) ON CONFLICT (space, connector) DO NOTHING";
     if sql::execute(transaction, INSERT, &values(new)).await? == 0 {
         transaction.undo();
-        return Ok(Created::Taken);
+        let of_key = params![new.key.space.as_str(), new.key.id.as_str(), new.incarnation.0];
+        let is_same = is_again && sql::exists(transaction, IS_SAME, &of_key).await?;
+        return Ok(if is_same { Created::Done } else { Created::Taken });
     }
     if let Some(secret) = secret {
         client_secrets::put(transaction, secret).await?;

@@ -13,7 +13,7 @@ use crate::{outbox, records};
 #[async_trait]
 impl RefreshLeases for PostgresStore {
     async fn take_lease(&self, request: LeaseRequest) -> Result<Lease, StoreError> {
-        self.write(move |transaction| async move { take(&transaction, request).await }).await
+        self.write_again(move |transaction, is_again| async move { take(&transaction, request, is_again).await }).await
     }
 
     async fn fail_attempt(
@@ -29,7 +29,8 @@ impl RefreshLeases for PostgresStore {
 }
 
 /// Takes the lease if it is free, and sets the in-doubt mark with it. A grant that was in doubt leaves an audit event.
-async fn take(transaction: &Transaction, request: LeaseRequest) -> Result<Lease, PgError> {
+/// `is_again`: an earlier transaction of this request may have taken it.
+async fn take(transaction: &Transaction, request: LeaseRequest, is_again: bool) -> Result<Lease, PgError> {
     const TAKE: &str = "UPDATE authorizations SET lease_until = $2, lease_holder = $3, \
          in_doubt_since = coalesce(in_doubt_since, $4) WHERE id = $1";
     let Some(found) = records::locked(transaction, request.id).await? else {
@@ -46,6 +47,11 @@ async fn take(transaction: &Transaction, request: LeaseRequest) -> Result<Lease,
     let implausible = refresh.held_until.is_some_and(|until| until > now.plus(request.longest));
     if let Some(until) = refresh.held_until.filter(|until| *until > now && !implausible) {
         transaction.undo();
+        if is_again && refresh.holder == Some(request.holder) {
+            // The mark is as old as the lease if the lease set it.
+            let was_in_doubt = refresh.in_doubt_since.is_some_and(|since| since.plus(request.length) != until);
+            return Ok(Lease::Taken { grant: Box::new(Versioned::stored(found)), was_in_doubt });
+        }
         return Ok(Lease::Held { until, grant: Box::new(Versioned::stored(found)) });
     }
     let was_in_doubt = implausible || refresh.in_doubt_since.is_some();

@@ -22,7 +22,7 @@ use crate::{client_secrets, outbox};
 impl RevocationQueue for PostgresStore {
     async fn queue_unclaimed(&self, tokens: UnclaimedTokens, audit: Vec<AuditEvent>) -> Result<(), StoreError> {
         let (tokens, audit) = (&tokens, &audit);
-        self.write(move |transaction| async move { queue_unclaimed(&transaction, tokens, audit).await }).await
+        self.write_again(move |transaction, _| async move { queue_unclaimed(&transaction, tokens, audit).await }).await
     }
 
     async fn claim_revocation(
@@ -51,10 +51,11 @@ impl RevocationQueue for PostgresStore {
     }
 }
 
+/// Adds tokens. Their id is random, so a row with it was added by an earlier transaction of this call.
 async fn queue_unclaimed(connection: &Connection, tokens: &UnclaimedTokens, audit: &[AuditEvent]) -> Result<(), PgError> {
     const QUEUE: &str = "INSERT INTO unclaimed_tokens (id, space, connector, incarnation, epoch, digest, user_id, connection, \
          sealed, kid, queued_at, attempts, revoke_at) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $11)";
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $11) ON CONFLICT (id) DO NOTHING";
     let owner = &tokens.owner;
     let parameters = params![
         tokens.id.as_bytes(),
@@ -70,8 +71,10 @@ async fn queue_unclaimed(connection: &Connection, tokens: &UnclaimedTokens, audi
         tokens.queued_at.as_millis(),
         tokens.attempts,
     ];
-    sql::execute(connection, QUEUE, &parameters).await?;
-    outbox::write(connection, audit).await
+    if sql::execute(connection, QUEUE, &parameters).await? == 1 {
+        outbox::write(connection, audit).await?;
+    }
+    Ok(())
 }
 
 /// A table with pending revocations: its name, the rows of it that count, and the column since when a revocation is pending.

@@ -22,9 +22,11 @@ const FIND: &str = "SELECT seq, user_id, created_at, seen_at, tag FROM sessions 
 #[async_trait]
 impl SessionStore for PostgresStore {
     async fn insert(&self, id: SessionHash, session: Session, at_most: u32) -> Result<(), StoreError> {
-        const INSERT: &str = "INSERT INTO sessions (hash, user_id, created_at, seen_at, tag) VALUES ($1, $2, $3, $4, $5)";
+        const INSERT: &str = "INSERT INTO sessions (hash, user_id, created_at, seen_at, tag) VALUES ($1, $2, $3, $4, $5) \
+             ON CONFLICT (hash) DO NOTHING";
         let session = &session;
-        self.write(move |transaction| async move {
+        // The hash is random, so a row with it was added by an earlier transaction of this call.
+        self.write_again(move |transaction, _| async move {
             let user = session.user.as_str();
             sql::rows(&transaction, LOCK, &params![user]).await?;
             let (created_at, seen_at) = (session.created_at.as_millis(), session.seen_at.as_millis());

@@ -103,6 +103,21 @@ impl PostgresStore {
         self.write_within(Length::Short, work).await
     }
 
+    /// Writes as [`write`](Self::write) does, and once again if the outcome is unknown: `is_again` tells the work to
+    /// recognise what the first transaction may have written.
+    pub(crate) async fn write_again<T, F>(&self, work: impl Fn(Transaction, bool) -> F) -> Result<T, StoreError>
+    where
+        F: Future<Output = Result<T, PgError>>,
+    {
+        let first = self.write(|transaction| work(transaction, false)).await;
+        if !matches!(first, Err(StoreError::OutcomeUnknown)) {
+            return first;
+        }
+        // If this fails as well, the outcome of the first transaction is still unknown.
+        let again = self.write(|transaction| work(transaction, true)).await;
+        again.map_err(|error| if error == StoreError::Unavailable { StoreError::OutcomeUnknown } else { error })
+    }
+
     /// Writes in one transaction of this length.
     pub(crate) async fn write_within<T, F>(&self, length: Length, work: impl Fn(Transaction) -> F) -> Result<T, StoreError>
     where

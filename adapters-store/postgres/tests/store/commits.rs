@@ -1,10 +1,16 @@
 //! Connections that end at the commit: the store finds the outcome.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use grantry_domain::connector::{CallbackId, Connector, Incarnation};
 use grantry_domain::identity::Actor;
-use grantry_domain::ports::{AuditEvent, AuditKind, AuditOutbox, Clock, StoreError};
+use grantry_domain::ports::{
+    AuditEvent, AuditKind, AuditOutbox, Clock, ConnectorStore, Created, Lease, LeaseRequest, LeftOut, RefreshLeases,
+    RevocationJob, RevocationQueue, RowTag, Session, SessionHash, SessionStore, StoreError,
+};
 use grantry_store_postgres::{PostgresOptions, PostgresStore};
+use grantry_testkit::doubles::fixtures;
 use tokio::task::JoinSet;
 
 use crate::database::{TestDatabase, options_of};
@@ -80,4 +86,46 @@ async fn a_server_that_refuses_to_report_outcomes_can_be_used() {
     assert_eq!(behind.store.record(vec![event.clone()]).await, Ok(()));
     behind.proxy.cut_next(1);
     assert_eq!(behind.store.record(vec![event]).await, Err(StoreError::OutcomeUnknown));
+}
+
+/// The store repeats these after an unknown outcome, and recognises what it wrote.
+#[tokio::test]
+async fn r38_a_repetition_recognises_what_the_first_transaction_wrote() {
+    let behind = Behind::new(untracked().await, Cut::AfterCommit, 2).await;
+    let (database, store) = (&behind.database, &behind.store);
+    let cut = || behind.proxy.cut_next(1);
+    let assert_cut = || assert_eq!(behind.proxy.left(), 0, "no commit was cut");
+
+    cut();
+    let connector = database.add_connector(store).await;
+    assert_cut();
+    let (incarnation, callback_id) = (Incarnation([9; 16]), CallbackId([9; 16]));
+    let other = Connector { incarnation, callback_id, ..connector.clone() };
+    assert_eq!(store.create(other, None, Vec::new()).await, Ok(Created::Taken));
+
+    let owner = fixtures::authorization_key_of(&connector, "alice");
+    let grant = database.connect(store, fixtures::authorization_id(1), &owner).await;
+    let (length, longest) = (Duration::from_mins(1), Duration::from_mins(2));
+    let request = LeaseRequest { id: grant.id, revision: grant.revision, holder: [1; 16], length, longest };
+    cut();
+    let taken = store.take_lease(request).await.unwrap();
+    assert_cut();
+    assert!(matches!(taken, Lease::Taken { was_in_doubt: false, .. }), "{taken:?}");
+
+    let tokens = fixtures::unclaimed_tokens(fixtures::authorization_id(99), owner.clone(), database.now());
+    let event = fixtures::event(AuditKind::FlowEnded, &grant, database.now());
+    store.forget_events(u64::MAX).await.unwrap();
+    cut();
+    store.queue_unclaimed(tokens.clone(), vec![event]).await.unwrap();
+    assert_cut();
+    assert_eq!(store.pending_events(10).await.unwrap().len(), 1);
+    let claimed = store.claim_revocation([1; 16], length, Duration::from_hours(1), LeftOut::default()).await.unwrap();
+    assert_eq!(claimed, Some(RevocationJob::Unclaimed(Box::new(tokens))));
+
+    let now = database.now();
+    let session = Session { user: owner.user, created_at: now, seen_at: now, tag: RowTag::NONE };
+    cut();
+    store.insert(SessionHash([1; 32]), session.clone(), 5).await.unwrap();
+    assert_cut();
+    assert_eq!(SessionStore::find(&**store, SessionHash([1; 32])).await, Ok(Some(session)));
 }
