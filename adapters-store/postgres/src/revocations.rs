@@ -9,10 +9,11 @@ use grantry_domain::ports::{
     AuditEvent, LeftOut, RevocationJob, RevocationQueue, RevocationUpdate, StoreError, UnclaimedTokens,
 };
 use grantry_domain::time::Timestamp;
+use tokio_postgres::Row;
 
 use crate::connection::Connection;
 use crate::error::PgError;
-use crate::records::{AUTHORIZATION_COLUMNS, Columns, UNCLAIMED_COLUMNS, authorization, millis, signed, unclaimed_tokens};
+use crate::records::{AUTHORIZATION_COLUMNS, Columns, UNCLAIMED_COLUMNS, authorization, signed, unclaimed_tokens};
 use crate::sql::{self, params};
 use crate::store::PostgresStore;
 use crate::transaction::Transaction;
@@ -77,33 +78,53 @@ async fn queue_unclaimed(connection: &Connection, tokens: &UnclaimedTokens, audi
     Ok(())
 }
 
-/// A table with pending revocations: its name, the rows of it that count, and the column since when a revocation is pending.
+/// A table with pending revocations.
 struct Queue {
     table: &'static str,
+    /// Which rows of it count.
     rows: &'static str,
+    /// The column since when a revocation is pending.
     since: &'static str,
+    /// What is read of a row that was claimed, and how.
+    columns: &'static str,
+    job: fn(&Row) -> Result<RevocationJob, PgError>,
 }
 
-const FORMER: Queue = Queue { table: "authorizations", rows: "revocation = 'pending' AND", since: "since" };
-const UNCLAIMED: Queue = Queue { table: "unclaimed_tokens", rows: "", since: "queued_at" };
+const FORMER: Queue = Queue {
+    table: "authorizations",
+    rows: "revocation = 'pending' AND",
+    since: "since",
+    columns: AUTHORIZATION_COLUMNS,
+    job: |row| Ok(RevocationJob::FormerGrant(Box::new(authorization(row)?))),
+};
+const UNCLAIMED: Queue = Queue {
+    table: "unclaimed_tokens",
+    rows: "",
+    since: "queued_at",
+    columns: UNCLAIMED_COLUMNS,
+    job: |row| Ok(RevocationJob::Unclaimed(Box::new(unclaimed_tokens(row)?))),
+};
 
 impl Queue {
     /// The claimable row that has been due longest, and since when. Walks the index of the due times, past the rows that are
-    /// claimed, left out, or locked by another worker that claims them now.
-    fn first_due(&self, is_due: &str) -> String {
-        let Self { table, rows, since } = self;
+    /// claimed or left out.
+    fn first_due(&self, is_due: &str, locked: &str) -> String {
+        let Self { table, rows, since, .. } = self;
         format!(
             "SELECT id, revoke_at FROM {table} WHERE {rows} {is_due} \
-             AND (claimed_until IS NULL OR claimed_until <= $1 OR claimed_until > $1 + $2) \
-             AND ({since} <= $1 - $3 OR (digest <> ALL ($4) AND user_id <> ALL ($5))) \
-             ORDER BY revoke_at LIMIT 1 FOR UPDATE SKIP LOCKED"
+             AND (claimed_until IS NULL OR claimed_until <= $1 OR claimed_until > $2) \
+             AND ({since} <= $3 OR (digest <> ALL ($5) AND user_id <> ALL ($6))) \
+             ORDER BY revoke_at LIMIT 1 {locked}"
         )
     }
 }
 
 const DUE: &str = "revoke_at <= $1";
 /// Postponed by more than any pause, before the clock was set back.
-const IMPLAUSIBLE: &str = "revoke_at > $1 + $3";
+const IMPLAUSIBLE: &str = "revoke_at > $4";
+
+/// Past rows that another worker claims now.
+const LOCKED: &str = "FOR UPDATE SKIP LOCKED";
 
 struct Claim<'c> {
     now: Timestamp,
@@ -118,24 +139,17 @@ impl Claim<'_> {
     /// does not block the others; it is tried again when its claim ends.
     async fn take(&self, transaction: &Transaction) -> Result<Option<RevocationJob>, PgError> {
         loop {
-            let former = self.due(transaction, &FORMER).await?;
-            let unclaimed = self.due(transaction, &UNCLAIMED).await?;
-            let job = match (former, unclaimed) {
-                (Some((id, at)), other) if other.as_ref().is_none_or(|(_, other)| at <= *other) => {
-                    self.hold(transaction, &FORMER, &id).await?;
-                    let query = format!("SELECT {AUTHORIZATION_COLUMNS} FROM authorizations AS a WHERE a.id = $1");
-                    let row = sql::first(transaction, &query, &params![id.as_slice()]).await?;
-                    let former = row.as_ref().map(authorization).transpose();
-                    former.map(|found| found.map(|former| RevocationJob::FormerGrant(Box::new(former))))
-                }
-                (_, Some((id, _))) => {
-                    self.hold(transaction, &UNCLAIMED, &id).await?;
-                    let query = format!("SELECT {UNCLAIMED_COLUMNS} FROM unclaimed_tokens WHERE id = $1");
-                    let row = sql::first(transaction, &query, &params![id.as_slice()]).await?;
-                    let tokens = row.as_ref().map(unclaimed_tokens).transpose();
-                    tokens.map(|found| found.map(|tokens| RevocationJob::Unclaimed(Box::new(tokens))))
-                }
-                (_, None) => return Ok(None),
+            // Read without a lock: the row that is not claimed stays free for other workers.
+            let former = self.due(transaction, &FORMER, "").await?.map(|(_, at)| at);
+            let unclaimed = self.due(transaction, &UNCLAIMED, "").await?.map(|(_, at)| at);
+            if former.is_none() && unclaimed.is_none() {
+                return Ok(None);
+            }
+            let is_former_first = former.is_some_and(|former| unclaimed.is_none_or(|unclaimed| former <= unclaimed));
+            let (first, second) = if is_former_first { (&FORMER, &UNCLAIMED) } else { (&UNCLAIMED, &FORMER) };
+            let job = match self.take_from(transaction, first).await {
+                Ok(None) => self.take_from(transaction, second).await,
+                job => job,
             };
             match job {
                 Err(PgError::Store(error @ StoreError::Inconsistent { .. })) => {
@@ -146,29 +160,35 @@ impl Claim<'_> {
         }
     }
 
+    /// Claims the first row of a queue that no other worker claims now.
+    async fn take_from(&self, connection: &Connection, queue: &Queue) -> Result<Option<RevocationJob>, PgError> {
+        let Queue { table, columns, .. } = queue;
+        let Some((id, _)) = self.due(connection, queue, LOCKED).await? else { return Ok(None) };
+        let hold = format!("UPDATE {table} SET claimed_by = $2, claimed_until = $3 WHERE id = $1");
+        let until = self.now.plus(self.length).as_millis();
+        sql::execute(connection, &hold, &params![id.as_slice(), self.worker, until]).await?;
+        let read = format!("SELECT {columns} FROM {table} AS a WHERE a.id = $1");
+        let row = sql::first(connection, &read, &params![id.as_slice()]).await?;
+        row.as_ref().map(queue.job).transpose()
+    }
+
     /// The row of a queue to claim, and since when it is due.
-    async fn due(&self, connection: &Connection, queue: &Queue) -> Result<Option<(Vec<u8>, i64)>, PgError> {
+    async fn due(&self, connection: &Connection, queue: &Queue, locked: &str) -> Result<Option<(Vec<u8>, i64)>, PgError> {
         let parameters = params![
             self.now.as_millis(),
-            millis(self.length),
-            millis(self.longest_pause),
+            self.now.plus(self.length).as_millis(),
+            self.now.minus(self.longest_pause).as_millis(),
+            self.now.plus(self.longest_pause).as_millis(),
             self.left_out.digests.iter().map(|digest| digest.0.as_slice()).collect::<Vec<_>>(),
             self.left_out.users.iter().map(UserId::as_str).collect::<Vec<_>>(),
         ];
         for is_due in [DUE, IMPLAUSIBLE] {
-            if let Some(row) = sql::first(connection, &queue.first_due(is_due), &parameters).await? {
+            if let Some(row) = sql::first(connection, &queue.first_due(is_due, locked), &parameters).await? {
                 let mut columns = Columns::of_group(&row, queue.table);
                 return Ok(Some((columns.bytes()?.to_vec(), columns.integer()?)));
             }
         }
         Ok(None)
-    }
-
-    async fn hold(&self, connection: &Connection, queue: &Queue, id: &[u8]) -> Result<(), PgError> {
-        let statement = format!("UPDATE {} SET claimed_by = $2, claimed_until = $3 WHERE id = $1", queue.table);
-        let until = self.now.plus(self.length).as_millis();
-        sql::execute(connection, &statement, &params![id, self.worker, until]).await?;
-        Ok(())
     }
 }
 

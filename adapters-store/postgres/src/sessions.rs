@@ -10,8 +10,9 @@ use crate::records::Columns;
 use crate::sql::{self, params};
 use crate::store::PostgresStore;
 
-/// Locks the sessions of a user, so that two log-ins count each other's session.
-const LOCK: &str = "SELECT 1 FROM sessions WHERE user_id = $1 ORDER BY hash FOR UPDATE";
+/// Makes log-ins of a user wait for each other, so that each counts the sessions of those before it. Rows cannot be locked
+/// for that: the first session has none before it.
+const LOCK: &str = "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))";
 
 /// Ends the sessions of a user, except one and a number of those that were created last.
 const END_EXCESS: &str = "DELETE FROM sessions WHERE hash IN (SELECT hash FROM sessions \

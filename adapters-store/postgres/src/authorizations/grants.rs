@@ -82,6 +82,8 @@ pub(super) async fn set_default(
     const CLEAR: &str = "DELETE FROM default_connections WHERE incarnation = $1 AND user_id = $2";
     match name {
         Some(name) => {
+            // A new grant that replaces the one of the connection is committed first, and then seen.
+            users::lock(transaction, user).await?;
             let parameters = params![incarnation.0, user.as_str(), name.as_str()];
             if !sql::exists(transaction, HAS_GRANT, &parameters).await? {
                 transaction.undo();

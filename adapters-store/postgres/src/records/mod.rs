@@ -6,8 +6,6 @@
 mod authorization;
 mod connector;
 
-use std::time::Duration;
-
 use grantry_domain::authorization::INTERRUPTED_AFTER;
 use grantry_domain::connector::ConnectorId;
 use grantry_domain::identity::{ConnectionName, SpaceId, UserId};
@@ -25,11 +23,6 @@ use crate::error::{NO_ROW, PgError, inconsistent};
 /// Converts a counter to a column; counters stay far below 2^63.
 pub(crate) fn signed(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
-}
-
-/// A span in milliseconds.
-pub(crate) fn millis(span: Duration) -> i64 {
-    i64::try_from(span.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// A flow consumed at or before this instant was interrupted: its process has ended.
@@ -55,7 +48,12 @@ impl<'r> Columns<'r> {
 
     /// Starts at the first column of a result that several rows contribute to.
     pub(crate) fn of_group(row: &'r Row, table: &'static str) -> Self {
-        Self { row, next: 0, table, number: NO_ROW }
+        Self::at(row, 0, table)
+    }
+
+    /// Starts at the column `at` of such a result.
+    pub(crate) fn at(row: &'r Row, at: usize, table: &'static str) -> Self {
+        Self { row, next: at, table, number: NO_ROW }
     }
 
     /// The number of the row.

@@ -9,13 +9,14 @@ use grantry_domain::identity::Actor;
 use grantry_domain::ports::{
     AuditEvent, AuditKind, AuditOutbox, AuthorizationQueries, AuthorizationStore, CommitOutcome, ConnectorStore, EditEffect,
     Housekeeping, InsertOutcome, Lease, LeaseRequest, LeftOut, PendingLimits, RefreshLeases, RevocationJob, RevocationQueue,
-    RevocationUpdate, SweepPolicy, TerminationRequest, TerminationScope, Updated,
+    RevocationUpdate, RowTag, Session, SessionHash, SessionStore, StoreClock, SweepPolicy, TerminationRequest,
+    TerminationScope, Updated,
 };
 use grantry_store_postgres::{PostgresOptions, PostgresStore};
 use grantry_testkit::doubles::fixtures;
 use tokio::task::JoinSet;
 
-use crate::database::{HIGH_LIMITS, TestDatabase, find};
+use crate::database::{HIGH_LIMITS, TestDatabase, find, options_of, wait_for_waiters};
 
 /// Three nodes.
 async fn nodes(database: &TestDatabase) -> [Arc<PostgresStore>; 3] {
@@ -293,4 +294,126 @@ async fn a_node_sees_what_another_node_wrote() {
     let grant = database.connect(&nodes[2], fixtures::authorization_id(8), &owner).await;
     let view = nodes[0].access_token_view(&connector.key, &owner.user, None).await.unwrap().unwrap();
     assert_eq!(view.grants[0].value.to_record(), grant);
+}
+
+/// Two log-ins of a user without a session, at the same time, many times over.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn concurrent_log_ins_count_each_other() {
+    const USERS: u8 = 8;
+    let database = TestDatabase::new().await;
+    let options = || PostgresOptions { connections: usize::from(USERS), ..database.options() };
+    let nodes =
+        [Arc::new(PostgresStore::open(options()).await.unwrap()), Arc::new(PostgresStore::open(options()).await.unwrap())];
+    let other = database.database.client().await;
+    // Sessions can be read and locked, and not be added.
+    other.batch_execute("BEGIN; LOCK TABLE sessions IN SHARE MODE").await.unwrap();
+    let mut inserts = JoinSet::new();
+    let now = database.now();
+    for user in 0..USERS {
+        for (node, store) in (0..).zip(nodes.iter().cloned()) {
+            let session =
+                Session { user: fixtures::user(&user.to_string()), created_at: now, seen_at: now, tag: RowTag::NONE };
+            let mut hash = [user; 32];
+            hash[0] = 100 + node;
+            inserts.spawn(async move { store.insert(SessionHash(hash), session, 1).await.unwrap() });
+        }
+    }
+    wait_for_waiters(&database, i64::from(USERS) * 2).await;
+    other.batch_execute("ROLLBACK").await.unwrap();
+    inserts.join_all().await;
+    let count = "SELECT count(*) FROM sessions";
+    assert_eq!(other.query_one(count, &[]).await.unwrap().get::<_, i64>(0), i64::from(USERS));
+}
+
+/// A trigger that makes a statement wait, for tests of what runs beside it.
+async fn wait_in(database: &TestDatabase, trigger: &str) -> tokio_postgres::Client {
+    let client = database.database.client().await;
+    let create = format!(
+        "CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_advisory_xact_lock(7); RETURN NEW; END'; \
+         CREATE TRIGGER wait BEFORE UPDATE ON authorizations FOR EACH ROW {trigger} EXECUTE FUNCTION wait(); \
+         SELECT pg_advisory_lock(7)"
+    );
+    client.batch_execute(&create).await.unwrap();
+    client
+}
+
+/// The default connection is set while the connection is made again: there is a grant before and after.
+#[tokio::test]
+async fn a_default_connection_can_be_set_beside_a_reconnect() {
+    let database = TestDatabase::new().await;
+    let nodes = nodes(&database).await;
+    let connector = database.add_connector(&nodes[0]).await;
+    let owner = fixtures::authorization_key_of(&connector, "alice");
+    database.connect(&nodes[0], fixtures::authorization_id(1), &owner).await;
+    let id = fixtures::authorization_id(2);
+    database.consume(&nodes[0], id, &owner).await;
+    // After the former grant was ended, before the new one is written.
+    let client = wait_in(&database, "WHEN (NEW.state = 'authorized')").await;
+    let (store, grant) =
+        (nodes[0].clone(), fixtures::authorization(&fixtures::authorized(id, owner.clone(), database.now())));
+    let commit = tokio::spawn(async move { store.commit_grant(grant, true, Vec::new()).await.unwrap() });
+    wait_for_waiters(&database, 1).await;
+    let store = nodes[1].clone();
+    let set = tokio::spawn(async move {
+        store.set_default_connection(owner.incarnation, owner.user, Some(owner.connection), Vec::new()).await.unwrap()
+    });
+    wait_for_waiters(&database, 2).await;
+    client.batch_execute("SELECT pg_advisory_unlock_all()").await.unwrap();
+    assert_eq!(commit.await.unwrap(), CommitOutcome::Committed);
+    assert!(set.await.unwrap());
+}
+
+/// A worker locks the row that it claims, and no other.
+#[tokio::test]
+async fn r50_a_worker_claims_what_another_one_left() {
+    let database = TestDatabase::new().await;
+    let nodes = nodes(&database).await;
+    let connector = database.add_connector(&nodes[0]).await;
+    let owner = fixtures::authorization_key_of(&connector, "alice");
+    let grant = database.connect(&nodes[0], fixtures::authorization_id(1), &owner).await;
+    let request = TerminationRequest { cause: TerminationCause::Admin, actor: Actor::System };
+    nodes[0].terminate(TerminationScope::One(grant.id), request).await.unwrap();
+    database.clock.advance(Duration::from_secs(1));
+    let tokens = fixtures::unclaimed_tokens(fixtures::authorization_id(2), owner, database.now());
+    nodes[0].queue_unclaimed(tokens.clone(), Vec::new()).await.unwrap();
+    let client = wait_in(&database, "WHEN (NEW.claimed_by IS NOT NULL)").await;
+    let claim = |node: usize| {
+        let store = nodes[node].clone();
+        let (worker, length, pause) = ([u8::try_from(node).unwrap(); 16], Duration::from_mins(1), Duration::from_hours(1));
+        async move { store.claim_revocation(worker, length, pause, LeftOut::default()).await.unwrap() }
+    };
+    let first = tokio::spawn(claim(0));
+    wait_for_waiters(&database, 1).await;
+    assert_eq!(claim(1).await, Some(RevocationJob::Unclaimed(Box::new(tokens))));
+    client.batch_execute("SELECT pg_advisory_unlock_all()").await.unwrap();
+    assert!(matches!(first.await.unwrap(), Some(RevocationJob::FormerGrant(former)) if former.id() == grant.id));
+    assert_eq!(claim(2).await, None);
+}
+
+/// Leases and claims on the clock of the database, as in production.
+#[tokio::test]
+async fn leases_and_claims_use_the_clock_of_the_database() {
+    let database = TestDatabase::new().await;
+    let store = PostgresStore::open(options_of(&database.database.url())).await.unwrap();
+    // The connector and the flow are from before.
+    let now = store.now().await.unwrap();
+    database.clock.step_wall(now);
+    let connector = database.add_connector(&store).await;
+    let owner = fixtures::authorization_key_of(&connector, "alice");
+    let grant = database.connect(&store, fixtures::authorization_id(1), &owner).await;
+    let longest = Duration::from_hours(1);
+    let request =
+        |holder, length| LeaseRequest { id: grant.id, revision: grant.revision, holder: [holder; 16], length, longest };
+    let taken = store.take_lease(request(1, Duration::ZERO)).await.unwrap();
+    assert!(matches!(taken, Lease::Taken { was_in_doubt: false, .. }), "{taken:?}");
+    let taken = store.take_lease(request(2, longest)).await.unwrap();
+    assert!(matches!(taken, Lease::Taken { was_in_doubt: true, .. }), "{taken:?}");
+    let held = store.take_lease(request(3, longest)).await.unwrap();
+    assert!(matches!(held, Lease::Held { until, .. } if until > now), "{held:?}");
+    let request = TerminationRequest { cause: TerminationCause::Admin, actor: Actor::System };
+    store.terminate(TerminationScope::One(grant.id), request).await.unwrap();
+    let claim = async |length| store.claim_revocation([1; 16], length, longest, LeftOut::default()).await.unwrap();
+    assert!(claim(Duration::ZERO).await.is_some());
+    assert!(claim(longest).await.is_some());
+    assert_eq!(claim(longest).await, None);
 }
