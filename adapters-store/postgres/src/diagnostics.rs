@@ -82,21 +82,29 @@ impl ConnectorDiagnostics for PostgresStore {
     }
 
     async fn diagnostics(&self, connector: Incarnation) -> Result<Diagnostics, StoreError> {
-        const REFUSAL: &str = "SELECT revision, since FROM client_refusals WHERE incarnation = $1";
-        const FAILURE: &str = "SELECT operation, code, http_status, oauth_error, endpoint_host, hint, correlation_id, at \
-             FROM connector_failures WHERE incarnation = $1";
-        const ANOMALIES: &str =
-            "SELECT seq, member, kind, at FROM connector_anomalies WHERE incarnation = $1 ORDER BY seq DESC LIMIT $2";
-        let last_failure = self.point_read(FAILURE, &params![connector.0]).await?;
-        let anomalies = self.point_read(ANOMALIES, &[connector.0.into(), kept()]).await?;
-        let client_refused = self.point_read(REFUSAL, &params![connector.0]).await?;
+        // One statement, so that all parts are of one moment.
+        const DIAGNOSTICS: &str = "SELECT f.operation, f.code, f.http_status, f.oauth_error, f.endpoint_host, f.hint, \
+                 f.correlation_id, f.at, r.revision, r.since, a.seq, a.member, a.kind, a.at \
+             FROM (SELECT $1::bytea AS incarnation) AS c \
+             LEFT JOIN connector_failures AS f ON f.incarnation = c.incarnation \
+             LEFT JOIN client_refusals AS r ON r.incarnation = c.incarnation \
+             LEFT JOIN (SELECT * FROM connector_anomalies WHERE incarnation = $1 ORDER BY seq DESC LIMIT $2) AS a ON TRUE \
+             ORDER BY a.seq DESC";
+        let rows = self.point_read(DIAGNOSTICS, &[connector.0.into(), kept()]).await?;
+        let first = rows.first();
         Ok(Diagnostics {
-            last_failure: last_failure.first().map(failure).transpose()?,
-            client_refused: client_refused.first().map(refusal).transpose()?,
-            anomalies: anomalies.iter().map(anomaly).collect::<Result<_, _>>()?,
+            last_failure: first.map(failure).transpose()?.flatten(),
+            client_refused: first.map(refusal).transpose()?.flatten(),
+            anomalies: rows.iter().filter_map(|row| anomaly(row).transpose()).collect::<Result<_, _>>()?,
         })
     }
 }
+
+/// The columns of a row of the diagnostics at which a failure, a refusal and an anomaly begin. Those of a part that is
+/// missing are null.
+const FAILURE: usize = 0;
+const REFUSAL: usize = 8;
+const ANOMALY: usize = 10;
 
 /// Whether the connector exists. It is not deleted before the end of the transaction.
 async fn is_locked(connection: &Connection, connector: Incarnation) -> Result<bool, PgError> {
@@ -137,10 +145,10 @@ async fn add_anomalies(
     Ok(())
 }
 
-fn failure(row: &Row) -> Result<(ConnectorFailure, Timestamp), PgError> {
-    let mut columns = Columns::of_group(row, "connector_failures");
-    let operation = ProviderOperation::parse(columns.text()?);
-    let code = AuditOutcome::parse(columns.text()?);
+fn failure(row: &Row) -> Result<Option<(ConnectorFailure, Timestamp)>, PgError> {
+    let mut columns = Columns::at(row, FAILURE, "connector_failures");
+    let Some(operation) = columns.optional_text()? else { return Ok(None) };
+    let (operation, code) = (ProviderOperation::parse(operation), AuditOutcome::parse(columns.text()?));
     let (Some(operation), Some(code)) = (operation, code) else {
         return Err(columns.broken("operation and code are known"));
     };
@@ -149,17 +157,23 @@ fn failure(row: &Row) -> Result<(ConnectorFailure, Timestamp), PgError> {
     let (oauth_error, endpoint_host, hint, correlation_id) = (text()?, text()?, text()?, text()?);
     let http_status = status.map_err(|_| columns.broken("a status has three digits"))?;
     let at = columns.time()?;
-    Ok((ConnectorFailure { operation, code, http_status, oauth_error, endpoint_host, hint, correlation_id }, at))
+    Ok(Some((ConnectorFailure { operation, code, http_status, oauth_error, endpoint_host, hint, correlation_id }, at)))
 }
 
-fn refusal(row: &Row) -> Result<(u64, Timestamp), PgError> {
-    let mut columns = Columns::of_group(row, "client_refusals");
-    Ok((columns.unsigned()?, columns.time()?))
+fn refusal(row: &Row) -> Result<Option<(u64, Timestamp)>, PgError> {
+    if Columns::at(row, REFUSAL, "client_refusals").optional_integer()?.is_none() {
+        return Ok(None);
+    }
+    let mut columns = Columns::at(row, REFUSAL, "client_refusals");
+    Ok(Some((columns.unsigned()?, columns.time()?)))
 }
 
-fn anomaly(row: &Row) -> Result<(Anomaly, Timestamp), PgError> {
-    let mut columns = Columns::numbered(row, 0, "connector_anomalies")?;
+fn anomaly(row: &Row) -> Result<Option<(Anomaly, Timestamp)>, PgError> {
+    if Columns::at(row, ANOMALY, "connector_anomalies").optional_integer()?.is_none() {
+        return Ok(None);
+    }
+    let mut columns = Columns::numbered(row, ANOMALY, "connector_anomalies")?;
     let member = columns.text()?;
     let kind = AnomalyKind::parse(columns.text()?).ok_or_else(|| columns.broken("a kind is known"))?;
-    Ok((Anomaly::new(member, kind), columns.time()?))
+    Ok(Some((Anomaly::new(member, kind), columns.time()?)))
 }

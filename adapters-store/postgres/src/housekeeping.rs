@@ -3,6 +3,7 @@
 //! Every step of a sweep finds its rows through an index ordered by time, and changes a bounded number of them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::LazyLock;
 
 use async_trait::async_trait;
 use grantry_domain::authorization::{
@@ -45,8 +46,9 @@ impl Housekeeping for PostgresStore {
         expiring_before: Timestamp,
         limit: u32,
     ) -> Result<Vec<Authorization>, StoreError> {
-        let parameters = params![expiring_before.as_millis(), used_since_day, limit];
-        let rows = self.long_read(&due_query(), &parameters).await?;
+        let used_since = used_since_day.saturating_mul(MILLIS_OF_DAY);
+        let parameters = params![expiring_before.as_millis(), used_since_day, limit, used_since];
+        let rows = self.long_read(&DUE, &parameters).await?;
         Ok(rows.iter().map(authorization).filter_map(readable).collect::<Result<_, _>>()?)
     }
 
@@ -170,15 +172,17 @@ fn holder(row: &Row) -> Result<(UserId, SpaceId), PgError> {
 const HOLDERS: &str = "SELECT DISTINCT user_id, space FROM authorizations \
      WHERE role <> 'ended_flow' AND role = 'grant' AND (user_id, space) > ($1, $2) ORDER BY user_id, space LIMIT $3";
 
+const MILLIS_OF_DAY: i64 = 86_400_000;
+
 /// Used grants that have a refresh token and expire soon, in the order of expiry.
-fn due_query() -> String {
+static DUE: LazyLock<String> = LazyLock::new(|| {
     format!(
         "SELECT {AUTHORIZATION_COLUMNS} FROM authorizations AS a \
          WHERE a.role = 'grant' AND a.refreshable AND a.expires_at < $1 \
-         AND (a.last_used_day >= $2 OR a.authorized_at >= $2 * 86400000) \
+         AND (a.last_used_day >= $2 OR a.authorized_at >= $4) \
          ORDER BY a.expires_at, a.id LIMIT $3"
     )
-}
+});
 
 /// Counts the envelopes and the tags of connectors of each key over all tables.
 const COUNT: &str = "SELECT kid, count(*) FROM authorizations WHERE kid IS NOT NULL GROUP BY kid \

@@ -1,6 +1,6 @@
 //! The statements of the paths that run most often, and those over many rows, find their rows through an index.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,9 +10,10 @@ use grantry_domain::connector::Connector;
 use grantry_domain::identity::Actor;
 use grantry_domain::ports::{
     AuditKind, AuditOutbox, AuthorizationFilter, AuthorizationQueries, AuthorizationStore, CallbackKey, Clock,
-    CommitOutcome, ConnectorStore, ConsumeOutcome, EditEffect, ExpectedVersion, FailedAttempt, Housekeeping, InsertOutcome,
-    Lease, LeaseRequest, LeftOut, PendingLimits, RefreshLeases, RevocationJob, RevocationQueue, RevocationUpdate, RowTag,
-    Session, SessionHash, SessionStore, SweepPolicy, TerminationRequest, TerminationScope, UserStore, WriteOutcome,
+    CommitOutcome, ConnectorDiagnostics, ConnectorStore, ConsumeOutcome, EditEffect, ExpectedVersion, FailedAttempt,
+    Housekeeping, InsertOutcome, Lease, LeaseRequest, LeftOut, PendingLimits, RefreshLeases, RevocationJob, RevocationQueue,
+    RevocationUpdate, RowTag, Session, SessionHash, SessionStore, SweepPolicy, TerminationRequest, TerminationScope,
+    UserStore, WriteOutcome,
 };
 use grantry_test_postgres::TestDatabase;
 use grantry_testkit::doubles::{SeededRandom, TestClock, fixtures};
@@ -22,10 +23,12 @@ use crate::{PostgresOptions, PostgresStore, PostgresUrl};
 
 thread_local! {
     static STATEMENTS: RefCell<BTreeMap<String, String>> = const { RefCell::new(BTreeMap::new()) };
+    static RUNS: Cell<usize> = const { Cell::new(0) };
 }
 
 /// Called with each statement that this thread runs, and its parameters.
 pub(crate) fn record(sql: &str, parameters: &[Typed<'_>]) {
+    RUNS.set(RUNS.get() + 1);
     let kinds: Vec<_> = parameters.iter().map(|(_, kind)| kind.name()).collect();
     STATEMENTS.with_borrow_mut(|statements| statements.insert(sql.to_owned(), kinds.join(", ")));
 }
@@ -274,4 +277,12 @@ async fn the_read_of_an_issue_is_one_statement_that_uses_the_index_of_grants() {
             assert!(!uses("Seq Scan on authorizations"), "{}", plan.join("\n"));
         }
     }
+}
+
+#[tokio::test]
+async fn the_parts_of_the_diagnostics_are_of_one_moment() {
+    let site = Site::new().await;
+    RUNS.set(0);
+    site.store.diagnostics(site.connector.incarnation).await.unwrap();
+    assert_eq!(RUNS.get(), 1);
 }

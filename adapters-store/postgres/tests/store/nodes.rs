@@ -417,3 +417,13 @@ async fn leases_and_claims_use_the_clock_of_the_database() {
     assert!(claim(longest).await.is_some());
     assert_eq!(claim(longest).await, None);
 }
+
+/// Spans and days beyond what a number of the database contains.
+#[tokio::test]
+async fn the_greatest_spans_are_not_refused() {
+    let database = TestDatabase::new().await;
+    let store = database.open().await;
+    let claim = store.claim_revocation([1; 16], Duration::MAX, Duration::MAX, LeftOut::default());
+    assert_eq!(claim.await, Ok(None));
+    assert_eq!(store.due_for_refresh(i64::MAX, database.now(), 10).await, Ok(Vec::new()));
+}
