@@ -250,6 +250,7 @@ CREATE TABLE event_delivery (
     singleton     BOOLEAN PRIMARY KEY CHECK (singleton),
     last_sequence BIGINT  NOT NULL CHECK (last_sequence >= 0),
     holder        BYTEA   CHECK (octet_length(holder) = 16),
+    held_since    BIGINT,
     held_until    BIGINT
 );
 

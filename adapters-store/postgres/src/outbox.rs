@@ -13,7 +13,7 @@ use tokio_postgres::Row;
 use crate::connection::Connection;
 use crate::error::PgError;
 use crate::records::{Columns, signed};
-use crate::sql::{self, params};
+use crate::sql::{self, Value, params};
 use crate::store::PostgresStore;
 use crate::transaction::Transaction;
 
@@ -63,7 +63,7 @@ impl AuditOutbox for PostgresStore {
     }
 }
 
-/// Whether there are events. Both parts begin at the end of an index, past which removed rows are not read.
+/// Whether there are events. Each part reads the first entry of an index.
 const PENDING: &str = "(SELECT 1 FROM events WHERE sequence IS NULL ORDER BY added LIMIT 1) \
      UNION ALL (SELECT 1 FROM events WHERE sequence IS NOT NULL ORDER BY sequence LIMIT 1)";
 
@@ -82,24 +82,25 @@ const NUMBER: &str = "WITH oldest AS MATERIALIZED (SELECT id, added FROM events 
 
 /// Takes the delivery for this node, unless another node has it, and returns the oldest events.
 async fn deliver(store: &PostgresStore, transaction: &Transaction, limit: u32) -> Result<Vec<RecordedEvent>, PgError> {
-    const DELIVERY: &str = "SELECT last_sequence, holder, held_until FROM event_delivery FOR UPDATE";
-    const TAKE: &str = "UPDATE event_delivery SET holder = $1, held_until = $2";
+    const DELIVERY: &str = "SELECT last_sequence, holder, held_since, held_until FROM event_delivery FOR UPDATE";
+    const TAKE: &str = "UPDATE event_delivery SET holder = $1, held_since = $2, held_until = $3";
     let row = sql::first(transaction, DELIVERY, &[]).await?;
     let Some(row) = row else {
         return Err(crate::error::inconsistent("event_delivery", 1, "the row of the delivery exists"));
     };
     let mut columns = Columns::of_group(&row, "event_delivery");
-    let (last, holder, until) = (columns.integer()?, columns.optional_array::<16>()?, columns.optional_time()?);
+    let (last, holder) = (columns.integer()?, columns.optional_array::<16>()?);
+    let (since, until) = (columns.optional_time()?, columns.optional_time()?);
     let (now, claim) = (transaction.now().await?, store.event_claim());
     if !claim.is_zero() {
-        let end = now.plus(claim);
-        // A claim that ends later than one that is taken now is the result of a clock that was set back.
-        let is_held = until.is_some_and(|until| until > now && until <= end);
+        // A claim that begins later is the result of a clock that was set back.
+        let is_held = since.is_some_and(|since| since <= now) && until.is_some_and(|until| until > now);
         if is_held && holder != Some(store.node()) {
             transaction.undo();
             return Ok(Vec::new());
         }
-        sql::execute(transaction, TAKE, &params![store.node(), end.as_millis()]).await?;
+        let parameters = params![store.node(), now.as_millis(), now.plus(claim).as_millis()];
+        sql::execute(transaction, TAKE, &parameters).await?;
     }
     let mut rows = sql::rows(transaction, OLDEST, &params![limit]).await?;
     let missing = i64::from(limit) - i64::try_from(rows.len()).unwrap_or(i64::MAX);
@@ -110,30 +111,55 @@ async fn deliver(store: &PostgresStore, transaction: &Transaction, limit: u32) -
     rows.iter().map(|row| readable(row, now)).collect()
 }
 
-/// Adds events.
+/// Ends the claim of the delivery by this node, so that another node can take it at once.
+pub(crate) async fn give_up(store: &PostgresStore) -> Result<(), StoreError> {
+    const GIVE_UP: &str = "UPDATE event_delivery SET holder = NULL, held_since = NULL, held_until = NULL WHERE holder = $1";
+    if store.event_claim().is_zero() {
+        return Ok(());
+    }
+    store
+        .write(|transaction| async move {
+            sql::execute(&transaction, GIVE_UP, &params![store.node()]).await?;
+            Ok(())
+        })
+        .await
+}
+
+/// The most events of one statement.
+const LARGEST_INSERT: usize = 500;
+
+/// Adds events, in their order.
 pub(crate) async fn write(connection: &Connection, events: &[AuditEvent]) -> Result<(), PgError> {
     const INSERT: &str = "INSERT INTO events \
          (at, actor_kind, actor, kind, space, connector, user_id, connection, authorization_id, outcome, details) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
-    for event in events {
-        let (actor_kind, actor) = actor_columns(&event.actor);
-        let parameters = params![
-            event.at.as_millis(),
-            actor_kind,
-            actor,
-            event.kind.as_str(),
-            event.space.as_ref().map(SpaceId::as_str),
-            event.connector.as_ref().map(ConnectorId::as_str),
-            event.user.as_ref().map(UserId::as_str),
-            event.connection.as_ref().map(ConnectionName::as_str),
-            event.authorization.as_ref().map(|id| id.as_bytes().as_slice()),
-            event.outcome.as_str(),
-            details_column(&event.details),
-        ];
-        sql::execute(connection, INSERT, &parameters).await?;
+         SELECT at, actor_kind, actor, kind, space, connector, user_id, connection, authorization_id, outcome, details \
+         FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], \
+             $9::bytea[], $10::text[], $11::text[]) WITH ORDINALITY AS e (at, actor_kind, actor, kind, space, connector, \
+             user_id, connection, authorization_id, outcome, details, number) ORDER BY number";
+    for events in events.chunks(LARGEST_INSERT) {
+        sql::execute(connection, INSERT, &columns_of(events)).await?;
     }
     Ok(())
 }
+
+/// The columns of events, each as an array.
+fn columns_of(events: &[AuditEvent]) -> [Value<'_>; 11] {
+    let actors = || events.iter().map(|event| actor_columns(&event.actor));
+    params![
+        events.iter().map(|event| event.at.as_millis()).collect::<Vec<_>>(),
+        actors().map(|(kind, _)| kind).collect::<Vec<_>>(),
+        actors().map(|(_, actor)| actor).collect::<Vec<_>>(),
+        events.iter().map(|event| event.kind.as_str()).collect::<Vec<_>>(),
+        events.iter().map(|event| event.space.as_ref().map(SpaceId::as_str)).collect::<Vec<_>>(),
+        events.iter().map(|event| event.connector.as_ref().map(ConnectorId::as_str)).collect::<Vec<_>>(),
+        events.iter().map(|event| event.user.as_ref().map(UserId::as_str)).collect::<Vec<_>>(),
+        events.iter().map(|event| event.connection.as_ref().map(ConnectionName::as_str)).collect::<Vec<_>>(),
+        events.iter().map(|event| event.authorization.as_ref().map(|id| id.as_bytes().as_slice())).collect::<Vec<_>>(),
+        events.iter().map(|event| event.outcome.as_str()).collect::<Vec<_>>(),
+        events.iter().map(|event| details_column(&event.details)).collect::<Vec<_>>(),
+    ]
+}
+
 /// The details, separated by spaces.
 fn details_column(details: &[AuditDetail]) -> Option<String> {
     let texts: Vec<&str> = details.iter().map(AuditDetail::as_str).collect();

@@ -9,7 +9,7 @@ use grantry_domain::authorization::{AuthorizationId, AuthorizationRecord, Revisi
 use grantry_domain::connector::Connector;
 use grantry_domain::identity::Actor;
 use grantry_domain::ports::{
-    AuditKind, AuditOutbox, AuthorizationFilter, AuthorizationQueries, AuthorizationStore, CallbackKey, Clock,
+    AuditEvent, AuditKind, AuditOutbox, AuthorizationFilter, AuthorizationQueries, AuthorizationStore, CallbackKey, Clock,
     CommitOutcome, ConnectorDiagnostics, ConnectorStore, ConsumeOutcome, EditEffect, ExpectedVersion, FailedAttempt,
     Housekeeping, InsertOutcome, Lease, LeaseRequest, LeftOut, PendingLimits, RefreshLeases, RevocationJob, RevocationQueue,
     RevocationUpdate, RowTag, Session, SessionHash, SessionStore, SweepPolicy, TerminationRequest, TerminationScope,
@@ -277,6 +277,19 @@ async fn the_read_of_an_issue_is_one_statement_that_uses_the_index_of_grants() {
             assert!(!uses("Seq Scan on authorizations"), "{}", plan.join("\n"));
         }
     }
+}
+
+/// The flush after an outage is not one round trip per event.
+#[tokio::test]
+async fn r80_many_events_are_written_by_few_statements_in_their_order() {
+    let site = Site::new().await;
+    let name = |n: i32| Actor::Agent(n.to_string());
+    let event = |n| AuditEvent::new(AuditKind::DecryptFailed, name(n), site.clock.now());
+    RUNS.set(0);
+    site.store.record((0..1200).map(event).collect()).await.unwrap();
+    assert_eq!(RUNS.get(), 3);
+    let written = site.store.pending_events(2000).await.unwrap();
+    assert!(written.into_iter().map(|recorded| recorded.event).eq((0..1200).map(event)));
 }
 
 #[tokio::test]

@@ -8,12 +8,13 @@ use std::time::Duration;
 use async_trait::async_trait;
 use grantry_domain::ports::{Clock, SecureRandom, StoreClock, StoreError};
 use grantry_domain::time::Timestamp;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_postgres::Row;
 
 use crate::connection::{Connector, Pool, Readers};
 use crate::error::{PgError, READ_ONLY, unusable};
 use crate::options::PostgresOptions;
+use crate::outbox;
 use crate::schema::{self, Inspected};
 use crate::sql::{self, NOW, Value};
 use crate::transaction::{Length, Transaction, Transactions};
@@ -24,6 +25,9 @@ const CONFLICTS: u32 = 8;
 const LOSSES: u32 = 2;
 /// The pause before the first repetition after a conflict; it doubles, and a random part of it is waited for.
 const PAUSE: Duration = Duration::from_millis(4);
+
+/// How long a node that ends tries to hand over the delivery of events.
+const HAND_OVER: Duration = Duration::from_secs(2);
 
 /// An open store on one database. Share it behind an `Arc`, and [`close`](Self::close) it at the end.
 ///
@@ -70,8 +74,11 @@ impl PostgresStore {
         self.deployment
     }
 
-    /// Closes the connections. Transactions that have begun end first; later calls are `Unavailable`.
+    /// Closes the connections, after the delivery of the audit events was given up so that another node can take it.
+    /// Transactions that have begun end first; later calls are `Unavailable`.
     pub async fn close(&self) {
+        // The claim ends by itself if this fails.
+        drop(timeout(HAND_OVER, outbox::give_up(self)).await);
         self.transactions.pool().close();
         self.readers.close();
     }

@@ -296,6 +296,22 @@ async fn a_node_sees_what_another_node_wrote() {
     assert_eq!(view.grants[0].value.to_record(), grant);
 }
 
+/// Each node may have another duration; a claim lasts as long as the node says that took it.
+#[tokio::test]
+async fn a_claim_of_the_delivery_lasts_as_long_as_its_node_says() {
+    let database = TestDatabase::new().await;
+    let options = |seconds| PostgresOptions { event_claim: Duration::from_secs(seconds), ..database.options() };
+    let one = PostgresStore::open(options(60)).await.unwrap();
+    let two = PostgresStore::open(options(1)).await.unwrap();
+    one.record(vec![event(&database, "1")]).await.unwrap();
+    assert_eq!(one.pending_events(10).await.unwrap().len(), 1);
+    database.clock.advance(Duration::from_secs(30));
+    assert_eq!(two.pending_events(10).await.unwrap(), []);
+    // A node that is closed hands the delivery over.
+    one.close().await;
+    assert_eq!(two.pending_events(10).await.unwrap().len(), 1);
+}
+
 /// Two log-ins of a user without a session, at the same time, many times over.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn concurrent_log_ins_count_each_other() {
