@@ -129,8 +129,8 @@ fn is_refused_certificate(error: &tokio_postgres::Error) -> bool {
     matches!(tls, Some(rustls::Error::InvalidCertificate(_)))
 }
 
-/// Whether a failed `COMMIT` may have been performed: the connection ended before the response arrived, or the server does
-/// not know.
+/// Whether a failed `COMMIT` may have been performed: the connection ended before the response arrived, or the server
+/// reports that the outcome is unknown.
 pub(crate) fn is_outcome_open(error: &tokio_postgres::Error) -> bool {
     error.code().is_none_or(is_open)
 }

@@ -76,6 +76,7 @@
 
 mod authorizations;
 mod client_secrets;
+mod closing;
 mod connection;
 mod connectors;
 mod diagnostics;

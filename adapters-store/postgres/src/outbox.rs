@@ -112,7 +112,7 @@ async fn deliver(store: &PostgresStore, transaction: &Transaction, limit: u32) -
 }
 
 /// Ends the claim of the delivery by this node, so that another node can take it at once.
-pub(crate) async fn give_up(store: &PostgresStore) -> Result<(), StoreError> {
+pub(crate) async fn release(store: &PostgresStore) -> Result<(), StoreError> {
     const GIVE_UP: &str = "UPDATE event_delivery SET holder = NULL, held_since = NULL, held_until = NULL WHERE holder = $1";
     if store.event_claim().is_zero() {
         return Ok(());

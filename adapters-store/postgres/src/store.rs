@@ -8,13 +8,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use grantry_domain::ports::{Clock, SecureRandom, StoreClock, StoreError};
 use grantry_domain::time::Timestamp;
-use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 use tokio_postgres::Row;
 
 use crate::connection::{Connector, Pool, Readers};
 use crate::error::{PgError, READ_ONLY, unusable};
 use crate::options::PostgresOptions;
-use crate::outbox;
 use crate::schema::{self, Inspected};
 use crate::sql::{self, NOW, Value};
 use crate::transaction::{Length, Transaction, Transactions};
@@ -25,9 +24,6 @@ const CONFLICTS: u32 = 8;
 const LOSSES: u32 = 2;
 /// The pause before the first repetition after a conflict; it doubles, and a random part of it is waited for.
 const PAUSE: Duration = Duration::from_millis(4);
-
-/// How long a node that ends tries to hand over the delivery of events.
-const HAND_OVER: Duration = Duration::from_secs(2);
 
 /// An open store on one database. Share it behind an `Arc`, and [`close`](Self::close) it at the end.
 ///
@@ -74,11 +70,8 @@ impl PostgresStore {
         self.deployment
     }
 
-    /// Closes the connections, after the delivery of the audit events was given up so that another node can take it.
-    /// Transactions that have begun end first; later calls are `Unavailable`.
-    pub async fn close(&self) {
-        // The claim ends by itself if this fails.
-        drop(timeout(HAND_OVER, outbox::give_up(self)).await);
+    /// Closes the connections. Transactions that have begun end first; later calls are `Unavailable`.
+    pub(crate) fn close_connections(&self) {
         self.transactions.pool().close();
         self.readers.close();
     }
@@ -110,8 +103,8 @@ impl PostgresStore {
         self.write_within(Length::Short, work).await
     }
 
-    /// Writes as [`write`](Self::write) does, and once again if the outcome is unknown: `is_again` tells the work to
-    /// recognise what the first transaction may have written.
+    /// Writes as [`write`](Self::write) does, and once again if the outcome is unknown: with `is_again`, the work
+    /// recognises what the first transaction may have written.
     pub(crate) async fn write_again<T, F>(&self, work: impl Fn(Transaction, bool) -> F) -> Result<T, StoreError>
     where
         F: Future<Output = Result<T, PgError>>,
@@ -145,7 +138,7 @@ impl PostgresStore {
         }
     }
 
-    /// One transaction. Its work is given up at `end`; the commit is waited for.
+    /// One transaction. Its work is cancelled at `end`; the commit is waited for.
     async fn attempt<T, F>(&self, length: Length, end: Instant, work: &impl Fn(Transaction) -> F) -> Result<T, PgError>
     where
         F: Future<Output = Result<T, PgError>>,

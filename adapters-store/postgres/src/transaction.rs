@@ -23,7 +23,7 @@ const LONG: Duration = Duration::from_mins(15);
 /// How long the statements of a transaction may take.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Length {
-    /// As the options say.
+    /// The one of the options.
     Short,
     /// [`LONG`]: the number of rows is that of all users.
     Long,
@@ -69,7 +69,7 @@ impl Transactions {
             Length::Long => &self.begin_long,
         };
         let rows = connection.simple(begin).await;
-        // Nothing was written, so a connection that does not answer is replaced.
+        // Nothing was written, so a connection without a response is replaced.
         let rows = rows.map_err(|error| if connection.is_silent() { PgError::Lost } else { error })?;
         if length == Length::Long {
             connection.set_limit(Some(self.longest(length)));

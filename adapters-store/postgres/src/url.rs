@@ -25,8 +25,8 @@ const UNACKNOWLEDGED: Duration = Duration::from_secs(30);
 
 /// A checked URL: `postgres://USER:PASSWORD@HOST:PORT/DATABASE`, or `postgresql://`.
 ///
-/// Several hosts are separated by commas; the one that accepts writes is used, whatever `target_session_attrs` and
-/// `load_balance_hosts` are. Parameters are those of the driver (`application_name`, `connect_timeout`, `keepalives_idle`,
+/// Several hosts are separated by commas; the one that accepts writes is used. `target_session_attrs` and
+/// `load_balance_hosts` have no effect. Parameters are those of the driver (`application_name`, `connect_timeout`, `keepalives_idle`,
 /// `options` …) and:
 ///
 /// | parameter | value |

@@ -105,7 +105,7 @@ pub enum Action {
     Commit(usize),
     /// The same, and the outcome stays unknown to it.
     CommitUnacknowledged(usize),
-    /// The node gives up after commits that failed, and queues the tokens as unclaimed.
+    /// After commits that failed, the node queues the tokens as unclaimed.
     GiveUp(usize),
     /// The node crashes. A request under way is processed.
     Crash(usize),

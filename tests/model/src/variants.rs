@@ -20,7 +20,7 @@ pub enum Broken {
     FailureIgnoresHolder,
     /// The commit of tokens does not expect the version that was read.
     CommitIgnoresVersion,
-    /// A rejection ends the grant whatever version is stored.
+    /// A rejection ends the grant without a comparison of versions.
     EndIgnoresVersion,
     /// The tokens in a response are issued before they are stored.
     IssuedBeforeCommit,

@@ -30,7 +30,7 @@ const STATEMENTS: usize = 256;
 /// in the server.
 pub(crate) const GRACE: Duration = Duration::from_secs(1);
 
-/// Opens connections. Clones share what they know about the hosts.
+/// Opens connections. Clones share the state of the hosts.
 #[derive(Clone)]
 pub(crate) struct Connector {
     hosts: Arc<Hosts>,
@@ -108,7 +108,7 @@ pub(crate) struct Connection {
     statements: Option<Mutex<HashMap<String, Statement>>>,
     /// Whether a statement timed out here, or the server refused one because of the state of the connection.
     is_broken: AtomicBool,
-    /// Whether the server did not answer in time.
+    /// Whether the server did not respond in time.
     is_silent: AtomicBool,
 }
 
@@ -126,7 +126,7 @@ impl Connection {
         !self.is_broken.load(Ordering::Relaxed) && !self.client.is_closed()
     }
 
-    /// Whether the server did not answer in time. Other connections to it may be lost as well.
+    /// Whether the server did not respond in time. Other connections to it may be lost as well.
     pub(crate) fn is_silent(&self) -> bool {
         self.is_silent.load(Ordering::Relaxed)
     }

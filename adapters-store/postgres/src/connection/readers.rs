@@ -55,7 +55,7 @@ impl Readers {
         if let Some(connection) = self.shared.slots[number].usable() {
             return Ok(connection);
         }
-        // A task of its own: the attempt goes on when this caller does not wait any longer.
+        // A separate task: the attempt goes on when this caller does not wait any longer.
         let replaced = tokio::spawn(replaced(self.shared.clone(), number, Instant::now()));
         match timeout(self.acquire_timeout, replaced).await {
             Ok(Ok(connection)) => connection,

@@ -296,7 +296,7 @@ async fn a_node_sees_what_another_node_wrote() {
     assert_eq!(view.grants[0].value.to_record(), grant);
 }
 
-/// Each node may have another duration; a claim lasts as long as the node says that took it.
+/// Each node may have another duration; a claim lasts for the duration of the node that took it.
 #[tokio::test]
 async fn a_claim_of_the_delivery_lasts_as_long_as_its_node_says() {
     let database = TestDatabase::new().await;

@@ -43,7 +43,7 @@ async fn a_newer_schema_or_another_build_is_refused() {
         "INSERT INTO grantry_migrations (version, oldest_reader, hash, applied_at) VALUES (1000, 1000, sha256('x'), 0)";
     client.batch_execute(add).await.unwrap();
     assert!(refusal(database.options()).await.contains("a newer version of this program"));
-    // The newer version says that this one can still use its schema.
+    // The newer version permits this one to use its schema.
     client.batch_execute("UPDATE grantry_migrations SET oldest_reader = 1").await.unwrap();
     assert_eq!(database.open().await.probe().await, Ok(()));
     let edit = "DELETE FROM grantry_migrations WHERE version = 1000; UPDATE grantry_migrations SET hash = sha256('x')";

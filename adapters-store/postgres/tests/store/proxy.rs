@@ -91,12 +91,12 @@ impl Proxy {
         self.state.cancels.load(Ordering::SeqCst)
     }
 
-    /// The present connections stay open without an answer, as those to a host that vanished.
+    /// The present connections stay open without a response, as those to a host that vanished.
     pub(crate) fn silence_present(&self) {
         self.state.silent_before.store(self.accepted(), Ordering::SeqCst);
     }
 
-    /// New connections are accepted and not answered.
+    /// New connections are accepted and get no response.
     pub(crate) fn silence_new(&self) {
         self.state.is_silent.store(true, Ordering::SeqCst);
     }
