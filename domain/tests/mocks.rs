@@ -1,7 +1,6 @@
 //! The unit test of a host: a use case with mocks of the ports. A call that was not expected fails the test.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use grantry_domain::authorization::Envelope;
 use grantry_domain::connector::{ConnectorKey, Incarnation};
@@ -40,15 +39,7 @@ fn store_ports() -> StorePorts {
     }
 }
 
-/// A clock that is read when the system is assembled.
-fn clock() -> Arc<MockClock> {
-    let mut clock = MockClock::new();
-    clock.expect_now().times(1).return_const(Timestamp::from_millis(0));
-    clock.expect_monotonic().times(1).return_const(Duration::ZERO);
-    Arc::new(clock)
-}
-
-/// The ports of a host, of which only the clock may be called.
+/// The ports of a host, none of which may be called.
 fn ports() -> Ports {
     Ports {
         store: store_ports(),
@@ -62,7 +53,7 @@ fn ports() -> Ports {
         limiter: Arc::new(MockRateLimiter::new()),
         sink: Arc::new(MockEventSink::new()),
         failures: Arc::new(MockFailureLog::new()),
-        clock: clock(),
+        clock: Arc::new(MockClock::new()),
         random: Arc::new(MockSecureRandom::new()),
         spawner: Arc::new(MockSpawner::new()),
     }

@@ -52,7 +52,7 @@ def test_a_rate_limited_request_that_may_have_changed_something_is_not_repeated(
 
 def test_any_request_that_did_not_reach_the_api_is_repeated(kind: str, pauses: list[float]) -> None:
     refused = problem("refresh_refused", 503, retry_after=2)
-    server = Scripted(problem("provider_unavailable", 503, retry_after=1), refused, ok())
+    server = Scripted(problem("store_unavailable", 503, retry_after=1), refused, ok())
     AnyClient(kind, server).execute_as("u", "files", "POST", "/")
     assert pauses == [1, 2]
 
@@ -62,7 +62,7 @@ def test_any_request_that_did_not_reach_the_api_is_repeated(kind: str, pauses: l
     [
         problem("rate_limited", 429),
         problem("rate_limited", 429, retry_after=11),
-        problem("store_unavailable", 503, retry_after=1),
+        problem("api_unreachable", 502, retry_after=1),
         httpx.Response(503, headers={"retry-after": "1"}),
         httpx.Response(429, json={"code": "rate_limited"}, headers={"retry-after": "Fri, 01 Jan 2027 00:00:00 GMT"}),
     ],

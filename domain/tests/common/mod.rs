@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use grantry_domain::authorization::{
     Authorization, AuthorizationId, AuthorizationRecord, ConnectionStatus, ConnectorStatus, FailureCode, Reason,
     RevokedCause, StatusKind, TerminalCause, TerminationCause,
@@ -178,6 +179,16 @@ pub(crate) fn execution(who: &str, path: &str) -> Execution {
     }
 }
 
+/// A node as a host starts it.
+fn started(ports: &Ports, policy: Policy) -> Arc<Connections> {
+    let node = Connections::new(ports, policy).expect("a valid policy");
+    // The store of the tests yields to other tasks before it responds.
+    let mut observed = Box::pin(node.observe_clock());
+    while observed.as_mut().now_or_never().is_none() {}
+    drop(observed);
+    node
+}
+
 impl TestApp {
     /// A deployment with one node and one connector.
     pub(crate) async fn new() -> Self {
@@ -206,7 +217,7 @@ impl TestApp {
         let (random, spawner) = (Arc::new(SeededRandom::default()), TokioSpawner::new(clock.clone()));
         let doubles = Doubles::default();
         let ports = doubles.ports(&clock, &store, provider.clone(), &random, &spawner);
-        let node = Connections::new(&ports, policy).expect("a valid policy");
+        let node = started(&ports, policy);
         let Doubles { profiles, resource, directory, limiter, sink, failures, vault } = doubles;
         let users = [("alice", Role::Viewer), ("bob", Role::Viewer), ("ed", Role::Editor), ("ada", Role::Admin)];
         for (who, role) in users {
@@ -268,7 +279,7 @@ impl TestApp {
         };
         let random = Arc::new(SeededRandom::new(self.seeds.fetch_add(1, Ordering::Relaxed)));
         let ports = doubles.ports(clock, store, provider, &random, spawner);
-        Connections::new(&ports, self.node.policy().clone()).expect("a valid policy")
+        started(&ports, self.node.policy().clone())
     }
 
     pub(crate) async fn create_connector(&self, key: &ConnectorKey, draft: ConnectorDraft) -> ConnectorView {

@@ -5,6 +5,10 @@ import { decide } from "./provider.ts";
 const CALLBACK =
   /\/api\/actions\/connector\/(_oauth_callback|_oauth_profile_callback|_oauth_context\/[^?/]+)\?/;
 
+/** How often the state of a connector is read, and how long a change of it may take. */
+const RESETS = 6;
+const RESET_TIMEOUT = 5_000;
+
 /** Ends the connection and the pending flow, so that a test starts without them. */
 export async function reset(here: ConsolePage, name: string): Promise<void> {
   await here
@@ -12,14 +16,26 @@ export async function reset(here: ConsolePage, name: string): Promise<void> {
     .getByRole("button", { name: /^(Connect|Reconnect|Disconnect|Cancel)/ })
     .first()
     .waitFor();
-  const cancel = here.page.getByRole("button", { name: `Cancel connecting ${name}`, exact: true });
-  if (await cancel.isVisible()) {
-    await cancel.click();
+  const button = (label: string) => here.page.getByRole("button", { name: `${label} ${name}`, exact: true });
+  // The list is read again meanwhile, and can then show a flow or a connection that it did not show before.
+  for (let attempt = 0; attempt < RESETS; attempt += 1) {
+    if (await button("Cancel connecting").isVisible()) {
+      await button("Cancel connecting").click();
+    }
+    if (await button("Disconnect").isVisible()) {
+      await here.disconnect(name);
+    }
+    const isReset = button("Connect").waitFor({ timeout: RESET_TIMEOUT });
+    if (
+      await isReset.then(
+        () => true,
+        () => false,
+      )
+    ) {
+      return;
+    }
   }
-  if (await here.page.getByRole("button", { name: `Disconnect ${name}`, exact: true }).isVisible()) {
-    await here.disconnect(name);
-  }
-  await here.page.getByRole("button", { name: `Connect ${name}`, exact: true }).waitFor();
+  throw new Error(`${name} is still connected`);
 }
 
 /**

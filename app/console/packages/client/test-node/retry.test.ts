@@ -49,7 +49,8 @@ describe("repetitions", () => {
   });
 
   it("repeats any request that did not reach the API", async () => {
-    const fetch = scripted(unavailable(1), problem("refresh_refused", 503, {}, { "retry-after": "1" }), ok());
+    const store = problem("store_unavailable", 503, {}, { "retry-after": "1" });
+    const fetch = scripted(store, problem("refresh_refused", 503, {}, { "retry-after": "1" }), ok());
     const call = clientOf(fetch).executeAs("u", "files", { method: "POST", path: "/" });
     await vi.runAllTimersAsync();
     expect(await call).toEqual(RESULT);
@@ -59,7 +60,7 @@ describe("repetitions", () => {
     const responses = [
       limited(),
       limited(11),
-      problem("store_unavailable", 503, {}, { "retry-after": "1" }),
+      problem("api_unreachable", 502, {}, { "retry-after": "1" }),
       new Response("", { status: 503, headers: { "retry-after": "1" } }),
     ];
     for (const response of responses) {
