@@ -40,7 +40,7 @@ fn property(sh: &Shell) -> Result {
 
 fn postgres(sh: &Shell) -> Result {
     workspace::server(sh)?;
-    let _store = sh.push_env("GRANTRY_TEST_STORE", "postgres");
+    let _store = sh.push_env("TEST_STORE", "postgres");
     let _kills = sh.push_env("KILLS", KILLS);
     let tests = ["--test", "wired", "--test", "kills"];
     cmd!(sh, "cargo nextest run --package grantry-system-tests {tests...} --profile postgres").run()?;

@@ -15,7 +15,7 @@ use crate::process::{NodeProcess, NodeProcessError};
 use crate::users::TestUsers;
 
 /// The variable that moves all deployments to `PostgreSQL`, with the value `postgres`.
-const STORE: &str = "GRANTRY_TEST_STORE";
+const STORE: &str = "TEST_STORE";
 /// The name of the clock of a deployment.
 const SHARED_CLOCK: &str = "clock-offset";
 
