@@ -15,7 +15,7 @@ pub(crate) struct Series {
 
 impl Series {
     /// The series of some values; zeros without values.
-    pub(super) fn new(mut values: Vec<f64>) -> Self {
+    pub(crate) fn new(mut values: Vec<f64>) -> Self {
         values.sort_by(f64::total_cmp);
         let middle = values.len() / 2;
         let at = |index: usize| values.get(index).copied().unwrap_or_default();
