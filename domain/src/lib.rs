@@ -17,6 +17,7 @@ pub mod ports;
 pub mod provider;
 pub mod row_tag;
 pub mod secret;
+mod sync;
 pub mod time;
 pub mod usecase;
 

@@ -9,6 +9,8 @@ use crate::{Result, deploy, docs, fuzz, release, setup, test, workspace};
 
 /// Seconds of each kind of hostile client.
 const SOAK: &str = "300";
+/// In how many orders each search of the scheduler runs the tasks.
+const SCHEDULES: &str = "20000";
 /// How many nodes are killed while users work.
 const KILLS: &str = "2000";
 
@@ -17,7 +19,7 @@ const STEPS: &[Step] = &[
     Step { name: "release", about: "the slow checks of a release find planted mistakes", run: release::planted_mistakes },
     Step { name: "site", about: "the documentation site is built, and its links lead somewhere", run: docs::site },
     Step { name: "deploy", about: "alerts, dashboard, manifests and Dockerfile are valid", run: deploy::check },
-    Step { name: "property", about: "property tests with many cases", run: property },
+    Step { name: "property", about: "property tests with many cases, and searches of many orders of tasks", run: property },
     Step { name: "fuzz", about: "every fuzz target for a minute", run: fuzz::every_target },
     Step { name: "postgres", about: "the flows of the system tests and the killed nodes on PostgreSQL", run: postgres },
     Step {
@@ -35,7 +37,10 @@ pub(crate) fn run(sh: &Shell, options: &Options) -> Result {
 /// proptest reads the number of cases from the environment. Tests without properties take their usual time.
 fn property(sh: &Shell) -> Result {
     let _cases = sh.push_env("PROPTEST_CASES", "20000");
-    test::cargo_tests(sh, "nightly", "--lib")
+    test::cargo_tests(sh, "nightly", "--lib")?;
+    let _schedules = sh.push_env("SCHEDULES", SCHEDULES);
+    cmd!(sh, "cargo nextest run --package grantry-scheduler-tests --cargo-quiet --profile nightly").run()?;
+    Ok(())
 }
 
 fn postgres(sh: &Shell) -> Result {

@@ -5,12 +5,13 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 use futures_channel::oneshot;
 use futures_util::FutureExt;
 
 use crate::ports::Spawner;
+use crate::sync::{Mutex, MutexGuard};
 
 /// Runs work detached. `None` if it panicked.
 pub(super) async fn detached<T: Send + 'static>(
@@ -52,7 +53,7 @@ impl<K: Ord + Clone + Send + 'static, T: Clone + Send + 'static> SingleFlight<K,
             of_key.len() == 1
         };
         if starts {
-            let flight = Flight { waiters: Arc::clone(&self.waiters), key };
+            let flight = Flight { waiters: Arc::clone(&self.waiters), key: Some(key) };
             spawner.spawn(work.map(|result| flight.end(&result)).boxed());
         }
         result.await.ok()
@@ -62,13 +63,20 @@ impl<K: Ord + Clone + Send + 'static, T: Clone + Send + 'static> SingleFlight<K,
 /// Running work. Its waiters are removed when it ends, also by a panic.
 struct Flight<K: Ord, T> {
     waiters: Waiters<K, T>,
-    key: K,
+    /// `None` once the waiters are removed: those that come later belong to the next flight.
+    key: Option<K>,
+}
+
+impl<K: Ord, T> Flight<K, T> {
+    fn take_waiters(&mut self) -> Vec<oneshot::Sender<T>> {
+        let key = self.key.take();
+        key.and_then(|key| locked(&self.waiters).remove(&key)).unwrap_or_default()
+    }
 }
 
 impl<K: Ord, T: Clone> Flight<K, T> {
-    fn end(self, result: &T) {
-        let waiters = locked(&self.waiters).remove(&self.key).unwrap_or_default();
-        for waiter in waiters {
+    fn end(mut self, result: &T) {
+        for waiter in self.take_waiters() {
             // Sending fails if the caller is gone.
             drop(waiter.send(result.clone()));
         }
@@ -77,7 +85,7 @@ impl<K: Ord, T: Clone> Flight<K, T> {
 
 impl<K: Ord, T> Drop for Flight<K, T> {
     fn drop(&mut self) {
-        locked(&self.waiters).remove(&self.key);
+        self.take_waiters();
     }
 }
 

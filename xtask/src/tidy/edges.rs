@@ -78,6 +78,7 @@ const RULES: &[Rule] = &[
     Rule { member: "grantry-load", allowed: Allowed::Any, in_tests: &[] },
     // It models the protocol and uses none of its code.
     Rule { member: "grantry-model", allowed: Allowed::Only(&[]), in_tests: &[] },
+    Rule { member: "grantry-scheduler-tests", allowed: Allowed::Only(&[DOMAIN]), in_tests: TESTKIT },
     Rule { member: "grantry-system-tests", allowed: Allowed::Any, in_tests: &[] },
     Rule { member: "grantry-fuzz", allowed: Allowed::Any, in_tests: &[] },
     Rule { member: "xtask", allowed: Allowed::Only(&[RUNTIME]), in_tests: &[] },
