@@ -15,6 +15,11 @@
     return;
   }
   const { flowId, connectorId, spaceId, status, statusCode, error } = result.dataset;
+  if (status === "continue") {
+    // A navigation of this page, with which the browser sends cookies that have SameSite=Strict.
+    location.replace(location.pathname + location.search);
+    return;
+  }
   const closing = document.getElementById("closing");
   const close = document.getElementById("close");
 

@@ -3,6 +3,9 @@
 //! The response redirects to a URL without code and state. Only a callback that may succeed when it is repeated, such as one
 //! without a session, stays at its URL.
 //!
+//! A host can have session cookies with `SameSite=Strict`, which a browser does not send with the redirect of a provider. A callback
+//! from another site without a session gets a page that opens the same URL again. That is a navigation of this site.
+//!
 //! Both callbacks exist below the prefix of a space as well, for front ends that add it to every path. The space is sealed in
 //! the state; the one in the path is ignored.
 
@@ -11,14 +14,14 @@ use axum::response::{IntoResponse, Redirect, Response};
 use grantry_domain::connector::CallbackId;
 use grantry_domain::provider::Callback;
 use grantry_domain::usecase::{AuthorizationResponse, CallbackRefused, CallbackRequest, Completed, Outcome, StatelessError};
-use http::{HeaderMap, Method};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::extract::{ClientAddress, PathParams, User};
 use crate::pages::callback_params::CallbackParams;
 use crate::pages::context::PageContext;
-use crate::pages::message::{Pages, problem_page};
+use crate::pages::message::{CLOCK, Link, Message, Pages, message_page, problem_page};
 use crate::pages::result;
 use crate::problem::{Code, Problem};
 use crate::return_url;
@@ -70,6 +73,9 @@ async fn callback(app: &App, request: Request, callback: Callback) -> Response {
         return problem_page(app, &Problem::new(Code::Forbidden), &context);
     }
     let user = User::from_request_parts(&mut parts, app).await;
+    if may_lack_session(app, &user, &parts.headers) {
+        return opened_again(app, &context);
+    }
     let Ok(address) = ClientAddress::from_request_parts(&mut parts, app).await;
     if user.is_err()
         && let Some(address) = address.to_limit()
@@ -127,6 +133,22 @@ fn is_navigation(headers: &HeaderMap) -> bool {
         .any(|name| contains(name, "prefetch") || contains(name, "prerender") || contains(name, "preview"));
     let is_document = headers.get_all("sec-fetch-dest").iter().all(|value| value == "document");
     !is_speculative && is_document
+}
+
+/// Whether the host may know the user of a request only if it comes from a page of this site.
+fn may_lack_session(app: &App, user: &Result<User, Problem>, headers: &HeaderMap) -> bool {
+    let is_unknown = user.as_ref().is_err_and(|problem| problem.code() == Code::NotSignedIn);
+    let sites: Vec<_> = headers.get_all("sec-fetch-site").iter().map(HeaderValue::as_bytes).collect();
+    // The session cookie of this server is sent with navigations from other sites.
+    is_unknown && !app.api.identity.has_log_in() && sites == [b"cross-site"]
+}
+
+/// A page that opens its URL again: by its script, or by its link, whose reference is empty so that it contains no code.
+fn opened_again(app: &App, context: &PageContext) -> Response {
+    let texts = context.texts();
+    let link = Link { href: String::new(), label: texts.go_on.into(), quiet: false, new_tab: false };
+    let message = Message { status: "continue", links: vec![link], ..Message::plain(texts.one_moment, CLOCK) };
+    message_page(app, StatusCode::OK, message, context)
 }
 
 /// Redirects to the return path with the outcome, or to the page of the flow, and removes the cookie of the flow.

@@ -142,7 +142,7 @@ pub(super) struct Message {
     pub(super) connector_id: String,
     pub(super) space_id: String,
     pub(super) connector_name: Option<String>,
-    /// `success` or `error`, for listeners on the channel; empty if the flow is not over.
+    /// `success` or `error`, for listeners on the channel; `continue` if the browser sends the request again; otherwise empty.
     pub(super) status: &'static str,
     /// The HTTP status that the result would have in the API.
     pub(super) status_code: u16,

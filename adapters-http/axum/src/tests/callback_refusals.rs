@@ -6,7 +6,8 @@ use grantry_testkit::doubles::Operation;
 use http::{Method, StatusCode};
 use serde_json::json;
 
-use super::test_app::{BASE, Browser, Headers, StartedFlow, TestApp};
+use super::html;
+use super::test_app::{BASE, Browser, Headers, Options, StartedFlow, TestApp};
 
 struct Fixture {
     app: TestApp,
@@ -254,4 +255,25 @@ async fn r24_an_error_without_state_ends_only_the_flow_of_its_path_user_and_brow
         assert_eq!((&status.json()["status"], &status.json()["code"]), (&json!("failed"), &json!(code)), "{query}");
     }
     assert_eq!(app.provider.count(Operation::Exchange), 0);
+}
+
+#[tokio::test]
+async fn r03_a_host_whose_session_is_not_sent_from_other_sites_gets_the_callback_again() {
+    let app = TestApp::with(Options { external_log_in: true, ..Options::default() });
+    app.connector("default", "drive", ".example").await;
+    let mut browser = app.browser();
+    let path = "/api/actions/connector/_oauth_profile_callback?code=CODE-CANARY&state=STATE-CANARY";
+    let page = browser.arrive(path).await;
+    assert_eq!((page.status, html::attribute(&page.body, "data-status").as_deref()), (StatusCode::OK, Some("continue")));
+    assert_eq!((page.header("cache-control"), page.header("referrer-policy")), ("no-store", "no-referrer"));
+    assert!(!page.body.contains("CANARY") && page.body.contains("href=\"\""), "{}", page.body);
+    // It was not counted, and a request of this site, or one that does not name its site, has the usual response.
+    for site in [&[("sec-fetch-site", "same-origin")][..], &[("sec-fetch-site", "none")], &[]] {
+        let refused = browser.send(Method::GET, path, site, None).await;
+        assert_eq!(refused.status, StatusCode::UNAUTHORIZED, "{site:?}");
+    }
+    assert_eq!(app.provider.count(Operation::Exchange), 0);
+    // This server's own session cookie is sent from other sites.
+    let app = TestApp::with_drive().await;
+    assert_eq!(app.browser().arrive(path).await.status, StatusCode::UNAUTHORIZED);
 }

@@ -48,6 +48,7 @@ pub(super) static TEXTS: Texts = Texts {
     connector_label: "Connector: {name}",
     not_granted: "Not granted:",
     try_again: "Try again",
+    go_on: "Continue",
     show_connectors: "Show connectors",
     use_account: "Use {account}",
     replace_account: "Replace it with {account}",
@@ -62,6 +63,7 @@ pub(super) static TEXTS: Texts = Texts {
     no_response: "The server did not respond. Try again.",
     request_failed: "The request failed.",
     connected: Words { heading: "Connected", text: "Your account is connected." },
+    one_moment: Words { heading: "One moment", text: "This page continues by itself. If it does not, choose “Continue”." },
     awaiting: Words { heading: "Not finished yet", text: "This attempt is waiting for the provider's response." },
     cancelled: Words {
         heading: "Cancelled",

@@ -135,6 +135,7 @@ texts! {
         connector_label,
         not_granted,
         try_again,
+        go_on,
         show_connectors,
         use_account,
         replace_account,
@@ -151,6 +152,7 @@ texts! {
     }
     words {
         connected,
+        one_moment,
         awaiting,
         cancelled,
         access_denied,

@@ -1,0 +1,127 @@
+import { execFile, spawn } from "node:child_process";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { createServer, type IncomingMessage, request, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { BINARY, freePort, type Site } from "./server.ts";
+
+const run = promisify(execFile);
+
+/** The path at which the host signs carol in. */
+export const SIGN_IN = "/host/sign-in";
+
+/** A host in front of the server, and a provider on another site. */
+export interface StrictHost extends Site {
+  /** Origin of the provider. */
+  readonly provider: string;
+  /** Whether each request to a callback had the session cookie of the host. */
+  readonly callbacks: readonly boolean[];
+}
+
+/** Starts `grantry serve` behind a host whose session cookie has `SameSite=Strict`. */
+export async function startStrictHost(): Promise<StrictHost> {
+  const folder = await mkdtemp(join(tmpdir(), "grantry-e2e-"));
+  const port = await freePort();
+  const callbacks: boolean[] = [];
+  const [host, provider] = await Promise.all([startHost(port, callbacks), startProvider()]);
+  // A name and an address are two sites.
+  const [url, other] = [`http://127.0.0.1:${portOf(host)}`, `http://localhost:${portOf(provider)}`];
+  const config = join(folder, "grantry.toml");
+  await run(BINARY, ["keys", "generate", "--out", join(folder, "primary.key")]);
+  await writeFile(config, settings(url, port, `localhost:${portOf(provider)}`));
+  const server = spawn(BINARY, ["serve", "--config", config], { stdio: "ignore" });
+  const exited = new Promise((resolve) => server.once("exit", resolve));
+  const stop = async () => {
+    host.close();
+    provider.close();
+    server.kill("SIGTERM");
+    await exited;
+    await rm(folder, { recursive: true, force: true });
+  };
+  for (let polls = 0; polls < 600; polls += 1) {
+    if (await fetch(`${url}/readyz`).then(({ ok }) => ok)) {
+      return { url, provider: other, callbacks, stop };
+    }
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+  await stop();
+  throw new Error("the server did not become ready");
+}
+
+function hasSession({ headers }: IncomingMessage): boolean {
+  return /(^|; )host_session=carol(;|$)/.test(headers.cookie ?? "");
+}
+
+/** The host: a reverse proxy that names the user of its session. */
+function startHost(port: number, callbacks: boolean[]): Promise<Server> {
+  const host = createServer((incoming, outgoing) => {
+    if (incoming.url === SIGN_IN) {
+      outgoing.setHeader("set-cookie", "host_session=carol; Path=/; HttpOnly; SameSite=Strict");
+      outgoing.end("signed in");
+      return;
+    }
+    const { "x-forwarded-user": _, ...headers } = incoming.headers;
+    if (hasSession(incoming)) {
+      headers["x-forwarded-user"] = "u_carol";
+    }
+    if (/\/(_oauth_context\/|_oauth_profile_callback\?)/.test(incoming.url ?? "")) {
+      callbacks.push(hasSession(incoming));
+    }
+    const forwarded = request(
+      { host: "127.0.0.1", port, path: incoming.url, method: incoming.method, headers },
+      (response) => {
+        outgoing.writeHead(response.statusCode ?? 502, response.headers);
+        response.pipe(outgoing);
+      },
+    );
+    forwarded.on("error", () => outgoing.writeHead(502).end());
+    incoming.pipe(forwarded);
+  });
+  return listening(host);
+}
+
+/** A provider that allows access at once. */
+function startProvider(): Promise<Server> {
+  const provider = createServer((incoming, outgoing) => {
+    const { pathname, searchParams } = new URL(incoming.url ?? "/", "http://localhost");
+    if (pathname === "/token") {
+      outgoing.setHeader("content-type", "application/json");
+      outgoing.end(JSON.stringify({ access_token: "at-1", token_type: "Bearer", expires_in: 3600 }));
+      return;
+    }
+    const callback = new URL(searchParams.get("redirect_uri") ?? "");
+    callback.searchParams.set("code", "code-1");
+    callback.searchParams.set("state", searchParams.get("state") ?? "");
+    outgoing.writeHead(302, { location: callback.href }).end();
+  });
+  return listening(provider);
+}
+
+function listening(server: Server): Promise<Server> {
+  return new Promise((resolve) => server.listen(0, "127.0.0.1", () => resolve(server)));
+}
+
+function portOf(server: Server): number {
+  return (server.address() as AddressInfo).port;
+}
+
+function settings(url: string, port: number, provider: string): string {
+  return `
+listen = "127.0.0.1:${port}"
+public_base_url = "${url}"
+keys.write = "file:primary.key"
+
+[egress]
+allow = ["${provider}"]
+
+[identity]
+mode = "proxy-header"
+proxy.trusted_proxies = ["127.0.0.1"]
+
+[[identity.accounts]]
+id = "u_carol"
+roles = { default = "admin" }
+`;
+}
