@@ -9,6 +9,8 @@
 
 mod cluster;
 mod database;
+mod pooler;
 
-pub use self::cluster::{Cluster, private_cluster};
+pub use self::cluster::{Cluster, private_cluster, private_cluster_with};
 pub use self::database::TestDatabase;
+pub use self::pooler::Pooler;
