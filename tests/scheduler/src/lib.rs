@@ -7,13 +7,15 @@
 //! [`shuttle`]: https://docs.rs/shuttle
 
 #[path = "../../../domain/src/usecase/detached.rs"]
-#[expect(dead_code, reason = "the search needs a part of it")]
+#[cfg_attr(not(test), expect(dead_code, reason = "the search needs a part of it"))]
 mod detached;
 
 use std::future::Future;
 
 /// What the included file takes from the domain.
 mod ports {
+    #[cfg(test)]
+    pub(crate) use grantry_domain::ports::Detached;
     pub(crate) use grantry_domain::ports::Spawner;
 }
 

@@ -46,7 +46,7 @@ impl Process {
 
     /// Work of this process; `None` if the process ended before.
     pub(crate) fn run<T>(&self, work: impl Future<Output = T> + Send + 'static) -> Work<T> {
-        Work { work: work.boxed(), has_ended: self.has_ended.clone(), polls: None }
+        Work { future: work.boxed(), has_ended: self.has_ended.clone(), polls: None }
     }
 
     /// Work whose caller is gone after an arbitrary time.
@@ -58,7 +58,7 @@ impl Process {
 
 /// A future that is dropped in the middle.
 pub(crate) struct Work<T> {
-    work: BoxFuture<'static, T>,
+    future: BoxFuture<'static, T>,
     has_ended: Arc<AtomicBool>,
     polls: Option<u32>,
 }
@@ -75,7 +75,7 @@ impl<T> Future for Work<T> {
             // The last poll comes also if nothing wakes the work.
             context.waker().wake_by_ref();
         }
-        self.work.poll_unpin(context).map(Some)
+        self.future.poll_unpin(context).map(Some)
     }
 }
 

@@ -30,7 +30,8 @@ async fn callers(nodes: &[Node]) {
 
 async fn refresh_once(leases: fn(StorePorts) -> StorePorts) {
     let deployment = Deployment::expired(Reuse::Strict, Deadlines::AreMet).await;
-    let nodes = [deployment.node_with(leases(deployment.store())).await, deployment.node_with(leases(deployment.store())).await];
+    let nodes =
+        [deployment.node_with(leases(deployment.store())).await, deployment.node_with(leases(deployment.store())).await];
     callers(&nodes).await;
     assert_eq!((deployment.provider.count(Operation::Refresh), deployment.provider.reused()), (1, 0));
     let [node, _] = nodes;

@@ -63,7 +63,10 @@ pub(super) static TEXTS: Texts = Texts {
     no_response: "Der Server hat nicht geantwortet. Versuchen Sie es erneut.",
     request_failed: "Die Anfrage ist fehlgeschlagen.",
     connected: Words { heading: "Verbunden", text: "Ihr Konto ist verbunden." },
-    one_moment: Words { heading: "Einen Moment", text: "Diese Seite geht von selbst weiter. Wenn nicht, wählen Sie „Weiter“." },
+    one_moment: Words {
+        heading: "Einen Moment",
+        text: "Diese Seite geht von selbst weiter. Wenn nicht, wählen Sie „Weiter“.",
+    },
     awaiting: Words { heading: "Noch nicht abgeschlossen", text: "Dieser Versuch wartet auf die Antwort des Anbieters." },
     cancelled: Words {
         heading: "Abgebrochen",

@@ -63,7 +63,9 @@ pub(super) static TEXTS: Texts = Texts {
     no_response: "The server did not respond. Try again.",
     request_failed: "The request failed.",
     connected: Words { heading: "Connected", text: "Your account is connected." },
-    one_moment: Words { heading: "One moment", text: "This page continues by itself. If it does not, choose “Continue”." },
+    one_moment: Words {
+        heading: "One moment", text: "This page continues by itself. If it does not, choose “Continue”."
+    },
     awaiting: Words { heading: "Not finished yet", text: "This attempt is waiting for the provider's response." },
     cancelled: Words {
         heading: "Cancelled",
