@@ -135,7 +135,7 @@ fn is_navigation(headers: &HeaderMap) -> bool {
     !is_speculative && is_document
 }
 
-/// Whether the host may know the user of a request only if it comes from a page of this site.
+/// Whether the session cookie of the host may be missing because the request comes from another site.
 fn may_lack_session(app: &App, user: &Result<User, Problem>, headers: &HeaderMap) -> bool {
     let is_unknown = user.as_ref().is_err_and(|problem| problem.code() == Code::NotSignedIn);
     let sites: Vec<_> = headers.get_all("sec-fetch-site").iter().map(HeaderValue::as_bytes).collect();

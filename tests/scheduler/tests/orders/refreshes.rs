@@ -43,7 +43,7 @@ fn r36_the_callers_of_two_nodes_refresh_once() {
     search(|| block_on(refresh_once(|store| store)));
 }
 
-/// Gives a lease to everybody.
+/// Gives a lease to each attempt.
 struct WithoutLeases(Arc<dyn AuthorizationStore>);
 
 #[async_trait]

@@ -57,7 +57,7 @@ fn r36_work_runs_once_at_a_time_and_every_caller_gets_its_result() {
     });
 }
 
-/// A later call for the same key starts again, whatever the earlier ones did.
+/// A later call for the same key starts again, also if the earlier caller was dropped.
 #[test]
 fn a_flight_leaves_nothing_behind() {
     search(|| {

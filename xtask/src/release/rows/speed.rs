@@ -16,7 +16,7 @@ use crate::release::row::{Outcome, Sheet};
 const MEASUREMENTS: [&str; 7] = ["P1", "P1b", "relay", "P2", "P3", "P4", "P6"];
 /// The rounds of each state. Fewer show no range.
 const ROUNDS: usize = 3;
-/// The status of a command that does not know an argument.
+/// The status of a command that refuses an argument.
 const USAGE: i32 = 2;
 /// Where the row is explained.
 const PLACE: &str = "docs/performance.md";
@@ -63,7 +63,7 @@ pub(crate) fn run(context: &Context) -> Result<Outcome> {
     Ok(sheet.outcome())
 }
 
-/// Checks a revision out in a clone of its own. What an earlier run built there is used again.
+/// Checks a revision out in a separate clone. What an earlier run built there is used again.
 fn check_out(sh: &Shell, root: &Path, revision: &str, folder: &Path) -> Result {
     if !folder.join(".git").exists() {
         cmd!(sh, "git clone --quiet --local --no-checkout {root} {folder}").run()?;
@@ -79,7 +79,7 @@ fn check_out(sh: &Shell, root: &Path, revision: &str, folder: &Path) -> Result {
 fn measure(folder: &Path, target: &Path, name: &str) -> Result<Option<Vec<Line>>> {
     let sh = Shell::new()?;
     sh.change_dir(folder);
-    // Each state has its own target folder, also where the environment names one.
+    // Each state has a separate target folder, also where the environment names one.
     let _target = sh.push_env("CARGO_TARGET_DIR", target);
     let output = cmd!(sh, "cargo xtask bench {name} --rounds 1 --json").quiet().ignore_status().output()?;
     let errors = String::from_utf8_lossy(&output.stderr);
