@@ -82,7 +82,7 @@ function startHost(port: number, callbacks: boolean[]): Promise<Server> {
   return listening(host);
 }
 
-/** A provider that allows access at once. */
+/** A provider with a page on which the user allows access. The navigation to the callback begins on that page. */
 function startProvider(): Promise<Server> {
   const provider = createServer((incoming, outgoing) => {
     const { pathname, searchParams } = new URL(incoming.url ?? "/", "http://localhost");
@@ -91,10 +91,17 @@ function startProvider(): Promise<Server> {
       outgoing.end(JSON.stringify({ access_token: "at-1", token_type: "Bearer", expires_in: 3600 }));
       return;
     }
+    if (pathname !== "/authorize") {
+      outgoing.writeHead(404).end();
+      return;
+    }
     const callback = new URL(searchParams.get("redirect_uri") ?? "");
     callback.searchParams.set("code", "code-1");
     callback.searchParams.set("state", searchParams.get("state") ?? "");
-    outgoing.writeHead(302, { location: callback.href }).end();
+    outgoing.setHeader("content-type", "text/html");
+    outgoing.end(
+      `<!doctype html><title>Provider</title><a href="${callback.href.replaceAll("&", "&amp;")}">Allow</a>`,
+    );
   });
   return listening(provider);
 }

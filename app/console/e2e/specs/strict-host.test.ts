@@ -46,6 +46,7 @@ it("R03 a host with a strict session cookie knows the user of a callback", async
   const here = new ConsolePage(page);
   await page.goto(`${url}/`);
   const [tab] = await Promise.all([context.waitForEvent("page"), here.connect("Files")]);
+  await tab.getByRole("link", { name: "Allow" }).click();
   await tab.locator('#result[data-status="success"]').waitFor();
   await here.expectStatus("Files", "Connected");
   expect(callbacks).toEqual([false, true]);
@@ -55,6 +56,7 @@ it("R03 a host with a strict session cookie knows the user of a callback", async
   const signedOut = await context.newPage();
   const redirectUri = encodeURIComponent(`${url}/api/actions/connector/_oauth_profile_callback`);
   await signedOut.goto(`${provider}/authorize?redirect_uri=${redirectUri}&state=s`);
+  await signedOut.getByRole("link", { name: "Allow" }).click();
   await signedOut.getByRole("heading", { name: "Sign in, then reload this page" }).waitFor();
   expect(callbacks).toEqual([false, true, false, false]);
 
