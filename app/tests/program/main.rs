@@ -22,9 +22,6 @@ mod no_demo;
 #[cfg(feature = "postgres")]
 mod postgres;
 #[cfg(test)]
-#[cfg(feature = "postgres")]
-mod postgres_servers;
-#[cfg(test)]
 mod providers;
 #[cfg(test)]
 mod start;

@@ -3,7 +3,6 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
-use grantry_domain::connector::Connector;
 use grantry_test_postgres::{TestDatabase, private_cluster};
 use grantry_testkit::provider::{Client, MockProvider};
 use rustix::process::Signal;
@@ -15,32 +14,17 @@ use crate::support::{Browser, Finished, Response, Site, grantry, run};
 const KEY_STATUS: [&str; 3] = ["keys", "status", "--json"];
 
 /// Runs the program with the configuration of a site.
-pub(crate) fn run_at(site: &Site, arguments: &[&str]) -> Finished {
+fn run_at(site: &Site, arguments: &[&str]) -> Finished {
     run(grantry(arguments).args(["--config", &site.config_path()]), "")
 }
 
-pub(crate) fn site_at(url: &str, lines: &str) -> Site {
+fn site_at(url: &str, lines: &str) -> Site {
     Site::new(&format!("store.url = \"{url}\"\n{lines}"))
 }
 
-pub(crate) fn execute(browser: &mut Browser) -> Response {
+fn execute(browser: &mut Browser) -> Response {
     let body = json!({ "params": { "method": "GET", "path": "/me" } });
     browser.post("/api/actions/connector/files/_execute", &body)
-}
-
-/// Alice, connected to the connector `files`.
-pub(crate) async fn connected(site: &Site, provider: &MockProvider, connector: &Connector) -> Browser {
-    let mut alice = Browser::new(site.port);
-    alice.log_in("alice", "password-canary");
-    let listed = alice.get("/api/actions/connectors").json();
-    let redirect_uri = listed[0]["redirect_uri"].as_str().unwrap_or_else(|| panic!("{listed}")).to_owned();
-    provider.register(Client::new(connector.config.client_id.as_deref().unwrap(), CLIENT_SECRET).redirect_uri(redirect_uri));
-    let started = alice.post("/internal/actions/connector/files/_start_oauth_flow", &json!({}));
-    let authorization_url = started.json()["authorizationUrl"].as_str().unwrap_or_else(|| panic!("{started:?}")).to_owned();
-    let callback = provider.approve(&authorization_url, "alice").await.unwrap();
-    let finished = alice.get(&format!("{}?{}", callback.path(), callback.query().unwrap()));
-    assert_eq!(finished.status, 303, "{finished:?}");
-    alice
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -60,7 +44,16 @@ async fn a_deployment_is_checked_used_restarted_and_counted() {
 
     let connector = site.install("files", endpoints(provider.base_url()), CLIENT_SECRET).await;
     let server = site.serve();
-    let mut alice = connected(&site, &provider, &connector).await;
+    let mut alice = Browser::new(site.port);
+    alice.log_in("alice", "password-canary");
+    let listed = alice.get("/api/actions/connectors").json();
+    let redirect_uri = listed[0]["redirect_uri"].as_str().unwrap_or_else(|| panic!("{listed}")).to_owned();
+    provider.register(Client::new(connector.config.client_id.as_deref().unwrap(), CLIENT_SECRET).redirect_uri(redirect_uri));
+    let started = alice.post("/internal/actions/connector/files/_start_oauth_flow", &json!({}));
+    let authorization_url = started.json()["authorizationUrl"].as_str().unwrap_or_else(|| panic!("{started:?}")).to_owned();
+    let callback = provider.approve(&authorization_url, "alice").await.unwrap();
+    let finished = alice.get(&format!("{}?{}", callback.path(), callback.query().unwrap()));
+    assert_eq!(finished.status, 303, "{finished:?}");
     assert_eq!(execute(&mut alice).json()["data"]["body"]["user"], "alice@example.test");
     assert_eq!(server.stop(Signal::TERM).0, Some(0));
 
@@ -128,7 +121,7 @@ fn r78_an_outage_is_reported_and_ends_without_a_restart() {
     assert!(fs::read_dir(site.path(".")).unwrap().all(|file| file.unwrap().file_name() != "grantry.db"));
 }
 
-pub(crate) fn until_ready_is(browser: &mut Browser, status: u16) {
+fn until_ready_is(browser: &mut Browser, status: u16) {
     let deadline = Instant::now() + Duration::from_secs(30);
     while browser.get("/readyz").status != status {
         assert!(Instant::now() < deadline, "/readyz does not become {status}");

@@ -2,12 +2,11 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::io::{ErrorKind, Write as _};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt as _};
+use std::io::ErrorKind;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The account that runs the server where the tests run as root, which the server refuses.
@@ -78,53 +77,6 @@ impl Cluster {
         start(self.folder.as_deref().expect("a private cluster"));
     }
 
-    /// Its port.
-    pub fn port(&self) -> u16 {
-        self.url.rsplit(':').next().and_then(|port| port.parse().ok()).expect("a port in the URL")
-    }
-
-    /// The account that runs it: user and group.
-    pub(crate) fn account(&self) -> (u32, u32) {
-        let data = fs::metadata(self.data()).expect("a folder");
-        (data.uid(), data.gid())
-    }
-
-    /// Ends the main process of a private cluster by `SIGKILL`; the others end with it.
-    pub fn kill(&self) {
-        let file = fs::read_to_string(self.data().join("postmaster.pid")).expect("a running server");
-        let id = file.lines().next().expect("a process id");
-        run(Command::new("kill").args(["-KILL", id]));
-    }
-
-    /// A physical standby of a private cluster, with the name `standby`.
-    #[must_use]
-    pub fn standby(&self) -> Self {
-        let folder = new_folder();
-        fs::create_dir_all(&folder).expect("a folder");
-        if is_root() {
-            run(Command::new("chown").arg(ACCOUNT).arg(&folder));
-        }
-        let mut backup = as_owner("pg_basebackup");
-        backup.args(["--checkpoint=fast", "--wal-method=stream", "--write-recovery-conf", "--no-sync"]);
-        backup
-            .arg(format!("--dbname={} application_name=standby", self.keywords()))
-            .arg("--pgdata")
-            .arg(folder.join("data"));
-        run(&mut backup);
-        let url = start(&folder);
-        Self { url, folder: Some(folder), is_private: true, _lock: None }
-    }
-
-    /// Makes a standby the primary server.
-    pub fn promote(&self) {
-        run(as_owner("pg_ctl").args(["promote", "--wait", "--silent", "--pgdata"]).arg(self.data()));
-    }
-
-    /// Where it is, in the form of `libpq`.
-    fn keywords(&self) -> String {
-        format!("host=127.0.0.1 port={} user=postgres", self.port())
-    }
-
     fn data(&self) -> PathBuf {
         assert!(self.is_private, "only a private cluster is stopped");
         self.folder.as_deref().expect("a private cluster").join("data")
@@ -145,34 +97,11 @@ impl Drop for Cluster {
 
 /// A cluster that one test stops and starts. It ends with the value.
 pub fn private_cluster() -> Cluster {
-    private_cluster_with("", &[])
-}
-
-/// The same, with lines for `postgresql.conf`, and files beside it: their names and contents.
-pub fn private_cluster_with(lines: &str, files: &[(&str, &str)]) -> Cluster {
-    let folder = new_folder();
+    let nanos = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.subsec_nanos());
+    let folder = std::env::temp_dir().join(format!("grantry-test-{}-{nanos}", std::process::id()));
     create(&folder);
-    let data = folder.join("data");
-    let mut settings = OpenOptions::new().append(true).open(data.join("postgresql.conf")).expect("the settings");
-    settings.write_all(format!("\n{lines}\n").as_bytes()).expect("the settings");
-    for (name, content) in files {
-        let path = data.join(name);
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path).expect("a new file");
-        file.write_all(content.as_bytes()).expect("a new file");
-        if is_root() {
-            run(Command::new("chown").arg(ACCOUNT).arg(&path));
-        }
-    }
     let url = start(&folder);
     Cluster { url, folder: Some(folder), is_private: true, _lock: None }
-}
-
-/// The name of a folder that no other test has.
-fn new_folder() -> PathBuf {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    let nanos = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.subsec_nanos());
-    let number = NEXT.fetch_add(1, Ordering::Relaxed);
-    std::env::temp_dir().join(format!("grantry-test-{}-{nanos}-{number}", std::process::id()))
 }
 
 /// Starts the shared cluster, or finds the one that another program started.

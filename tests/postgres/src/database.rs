@@ -60,7 +60,16 @@ impl TestDatabase {
 
     /// Runs statements on another thread, so that a caller inside a runtime may block. Returns the rows of the last query as text.
     pub fn rows(&self, sql: &str) -> Vec<Vec<Option<String>>> {
-        self.cluster.rows(&self.name, sql)
+        let messages = std::thread::scope(|scope| {
+            let asked = scope.spawn(|| {
+                let runtime = runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+                runtime.block_on(async { connect(&self.url()).await.simple_query(sql).await })
+            });
+            asked.join().expect("no panic").expect("a valid statement")
+        });
+        let rows =
+            messages.iter().filter_map(|message| if let SimpleQueryMessage::Row(row) = message { Some(row) } else { None });
+        rows.map(|row| (0..row.len()).map(|column| row.get(column).map(str::to_owned)).collect()).collect()
     }
 
     /// Ends all connections to it.
@@ -86,23 +95,6 @@ impl Drop for TestDatabase {
             });
         });
         drop(dropped.join());
-    }
-}
-
-impl Cluster {
-    /// Runs statements in a database, on another thread, so that a caller inside a runtime may block. Returns the rows of the
-    /// last query as text.
-    pub fn rows(&self, database: &str, sql: &str) -> Vec<Vec<Option<String>>> {
-        let messages = std::thread::scope(|scope| {
-            let asked = scope.spawn(|| {
-                let runtime = runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-                runtime.block_on(async { connect(&self.url(database)).await.simple_query(sql).await })
-            });
-            asked.join().expect("no panic").expect("a valid statement")
-        });
-        let rows =
-            messages.iter().filter_map(|message| if let SimpleQueryMessage::Row(row) = message { Some(row) } else { None });
-        rows.map(|row| (0..row.len()).map(|column| row.get(column).map(str::to_owned)).collect()).collect()
     }
 }
 

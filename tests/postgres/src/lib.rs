@@ -9,8 +9,6 @@
 
 mod cluster;
 mod database;
-mod pooler;
 
-pub use self::cluster::{Cluster, private_cluster, private_cluster_with};
+pub use self::cluster::{Cluster, private_cluster};
 pub use self::database::TestDatabase;
-pub use self::pooler::Pooler;

@@ -67,13 +67,6 @@ pub(super) const TESTS: &[Need] = &[
         apt: &["postgresql"],
         by_hand: "install the server of PostgreSQL, or set DATABASE_URL to one that the tests may use as a superuser",
     },
-    Need {
-        name: "PgBouncer",
-        reason: "a pooler in front of PostgreSQL",
-        present: |_| ["/usr/sbin/pgbouncer", "/usr/local/bin/pgbouncer"].iter().any(|path| Path::new(path).is_file()),
-        apt: &["pgbouncer"],
-        by_hand: "install PgBouncer as /usr/sbin/pgbouncer or /usr/local/bin/pgbouncer",
-    },
 ];
 
 /// What `cargo xtask nightly` needs besides.
