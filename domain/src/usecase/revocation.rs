@@ -48,8 +48,10 @@ struct Job {
 enum Refreshed {
     /// The live tokens.
     Received(Box<GrantSecrets>),
-    /// A definite refusal: the present tokens are revoked.
+    /// The present tokens are the newest ones that can be had: they are revoked.
     Refused,
+    /// The provider did not decide about the token, and an earlier request may have rotated it.
+    Undecided,
     /// Still unknown.
     Unknown {
         /// When the provider accepts another request.
@@ -331,6 +333,7 @@ impl RevocationWorker {
         Ok(match self.refresh_once(job, secrets, &client, now).await? {
             Refreshed::Received(tokens) => self.revoke(job, &tokens, &client, false, now).await,
             Refreshed::Refused => self.revoke(job, secrets, &client, job.in_doubt, now).await,
+            Refreshed::Undecided => self.revoke_in_doubt(job, secrets, &client, now).await,
             Refreshed::Unknown { retry_after } => self.retry(job, retry_after, true, now),
         })
     }
@@ -367,6 +370,22 @@ impl RevocationWorker {
         }
     }
 
+    /// Revokes the present tokens while there can be newer ones, which a later attempt asks for again. Without an answer that decides
+    /// about the token, the outcome is that the revocation was abandoned.
+    async fn revoke_in_doubt(
+        &self,
+        job: &Job,
+        secrets: &GrantSecrets,
+        client: &ClientCredentials,
+        now: Timestamp,
+    ) -> RevocationUpdate {
+        let sent = self.send(job, secrets, client).await;
+        if job.attempts >= REFUSED_ATTEMPTS {
+            return RevocationUpdate::Completed(RevocationOutcome::Abandoned);
+        }
+        self.retry(job, sent.err().and_then(|failed| failed.retry_after), true, now)
+    }
+
     /// Refreshes once before revoking. When it is unknown whether the provider has rotated the refresh token, one with a grace
     /// period issues the live token, and a strict one ends the whole token family; the audit event is written before the
     /// request then, which a provider can report as reuse. The tokens received replace the job's at once, so that a crash
@@ -380,7 +399,8 @@ impl RevocationWorker {
     ) -> Result<Refreshed, StoreError> {
         let Some(refresh_token) = &secrets.refresh_token else { return Ok(Refreshed::Refused) };
         // An earlier attempt of this job may have sent the token as well.
-        if job.in_doubt || job.attempts > 0 {
+        let may_be_used = job.in_doubt || job.attempts > 0;
+        if may_be_used {
             let event = job.event(AuditKind::RefreshRetried, now).outcome(AuditOutcome::ToRevoke);
             self.ports.outbox.record(vec![event]).await?;
         }
@@ -409,14 +429,21 @@ impl RevocationWorker {
                 | ProviderErrorKind::NotSent
                 | ProviderErrorKind::Malformed
                 | ProviderErrorKind::Throttled { .. } => Refreshed::Unknown { retry_after: requested_pause(error.kind) },
-                // A 4xx without an OAuth error is no success, so the tokens at hand are the newest ones.
-                ProviderErrorKind::InvalidGrant
-                | ProviderErrorKind::ClientRefused
+                // The token is not valid any more (RFC 6749 §5.2). A provider that detects reuse has ended its family.
+                ProviderErrorKind::InvalidGrant => Refreshed::Refused,
+                // About the client or the request, and not about the token.
+                ProviderErrorKind::ClientRefused
                 | ProviderErrorKind::GrantTypeRefused
                 | ProviderErrorKind::OtherOauthError
                 | ProviderErrorKind::Refused
                 | ProviderErrorKind::NotAllowed
-                | ProviderErrorKind::BadMetadata => Refreshed::Refused,
+                | ProviderErrorKind::BadMetadata => {
+                    if may_be_used {
+                        Refreshed::Undecided
+                    } else {
+                        Refreshed::Refused
+                    }
+                }
             },
         })
     }

@@ -246,18 +246,36 @@ async fn r49_r80_a_refresh_in_doubt_before_a_revocation_is_audited_before_it_is_
 }
 
 #[tokio::test]
-async fn r49_in_doubt_a_definite_refusal_revokes_the_present_tokens() {
+async fn r49_in_doubt_only_an_invalid_grant_decides_that_there_are_no_newer_tokens() {
+    let parts = TestParts::new().await;
+    let record = former(&parts, 0, true).await;
+    parts.provider.respond_to_refresh(Err(ProviderErrorKind::InvalidGrant));
+    assert_eq!(update_of(&parts, &record).await, COMPLETED(RevocationOutcome::Revoked));
+    assert_eq!(parts.revoked(), ["refresh-0", "access-0"]);
+}
+
+#[tokio::test]
+async fn r49_a_refusal_that_does_not_decide_about_the_token_leaves_the_doubt() {
     for error in [
-        ProviderErrorKind::InvalidGrant,
         ProviderErrorKind::OtherOauthError,
         ProviderErrorKind::ClientRefused,
+        ProviderErrorKind::GrantTypeRefused,
         ProviderErrorKind::Refused,
+        ProviderErrorKind::NotAllowed,
+        ProviderErrorKind::BadMetadata,
     ] {
         let parts = TestParts::new().await;
         let record = former(&parts, 0, true).await;
         parts.provider.respond_to_refresh(Err(error));
-        assert_eq!(update_of(&parts, &record).await, COMPLETED(RevocationOutcome::Revoked), "{error:?}");
-        assert_eq!(parts.revoked(), ["refresh-0", "access-0"]);
+        let at = retry_at(&update_of(&parts, &record).await);
+        assert_eq!(at.since(parts.now()), Duration::from_secs(30), "{error:?}");
+        // They may be valid all the same.
+        assert_eq!(parts.revoked(), ["refresh-0", "access-0"], "{error:?}");
+        // After half a day of such refusals the outcome is what is known.
+        let parts = TestParts::new().await;
+        let record = former(&parts, 12, true).await;
+        parts.provider.respond_to_refresh(Err(error));
+        assert_eq!(update_of(&parts, &record).await, COMPLETED(RevocationOutcome::Abandoned), "{error:?}");
     }
 }
 
