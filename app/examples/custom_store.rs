@@ -57,18 +57,21 @@ struct Tables {
     last_event: u64,
 }
 
-/// An authorization, the key of its callback, which outlives the flow, and the end of the claim on its revocation.
+/// The worker that has claimed a revocation, and the end of its claim.
+type Claim = ([u8; 16], Timestamp);
+
+/// An authorization, the key of its callback, which outlives the flow, and the claim on its revocation.
 struct Row {
     value: Authorization,
     callback: Option<(StateHash, FlowCookieHash)>,
-    claimed_until: Option<Timestamp>,
+    claim: Option<Claim>,
 }
 
-/// Tokens without a flow, when their revocation is due, and the end of the claim on it.
+/// Tokens without a flow, when their revocation is due, and the claim on it.
 struct Unclaimed {
     tokens: UnclaimedTokens,
     due_at: Timestamp,
-    claimed_until: Option<Timestamp>,
+    claim: Option<Claim>,
 }
 
 impl Row {
@@ -226,7 +229,7 @@ impl Tables {
             return InsertOutcome::TooManyPending;
         }
         self.supersede(self.ids(older), owner.user.clone(), false, now);
-        let mut row = Row { value: flow.clone(), callback: None, claimed_until: None };
+        let mut row = Row { value: flow.clone(), callback: None, claim: None };
         row.set(flow);
         self.rows.insert(row.value.id(), row);
         self.log(audit);
@@ -430,43 +433,62 @@ impl Tables {
         self.log(audit);
     }
 
-    fn claim(&mut self, length: Duration, longest: Duration, left_out: &LeftOut, now: Timestamp) -> Option<RevocationJob> {
+    fn claim(
+        &mut self,
+        worker: [u8; 16],
+        length: Duration,
+        longest: Duration,
+        left_out: &LeftOut,
+        now: Timestamp,
+    ) -> Option<RevocationJob> {
         let until = now.plus(length);
-        let free = |claim: Option<Timestamp>| claim.is_none_or(|held| held <= now || held > until);
+        let free = |claim: Option<Claim>| claim.is_none_or(|(_, held)| held <= now || held > until);
         let due = |at: Timestamp| at <= now || at > now.plus(longest);
         let accepts = |owner: &AuthorizationKey, since: Timestamp| {
             since <= now.minus(longest) || !left_out.digests.contains(&owner.digest) && !left_out.users.contains(&owner.user)
         };
         let former = self.rows.values_mut().find(|row| {
-            free(row.claimed_until) && row.pending_since().is_some_and(|(at, since)| due(at) && accepts(row.owner(), since))
+            free(row.claim) && row.pending_since().is_some_and(|(at, since)| due(at) && accepts(row.owner(), since))
         });
         if let Some(row) = former {
-            row.claimed_until = Some(until);
+            row.claim = Some((worker, until));
             return Some(RevocationJob::FormerGrant(Box::new(row.value.clone())));
         }
         let queued = self.unclaimed.values_mut().find(|queued| {
             let tokens = &queued.tokens;
-            free(queued.claimed_until) && due(queued.due_at) && accepts(&tokens.owner, tokens.queued_at)
+            free(queued.claim) && due(queued.due_at) && accepts(&tokens.owner, tokens.queued_at)
         })?;
-        queued.claimed_until = Some(until);
+        queued.claim = Some((worker, until));
         Some(RevocationJob::Unclaimed(Box::new(queued.tokens.clone())))
     }
 
-    fn update_revocation(&mut self, job: AuthorizationId, update: RevocationUpdate, audit: Audit, now: Timestamp) {
+    fn update_revocation(
+        &mut self,
+        job: AuthorizationId,
+        worker: [u8; 16],
+        update: RevocationUpdate,
+        audit: Audit,
+        now: Timestamp,
+    ) -> bool {
+        let claim = self.unclaimed.get(&job).map(|queued| queued.claim);
+        let claim = claim.or_else(|| self.rows.get(&job).map(|row| row.claim)).flatten();
+        if claim.is_none_or(|(holder, _)| holder != worker) {
+            return false;
+        }
         if let Entry::Occupied(mut queued) = self.unclaimed.entry(job) {
-            let Unclaimed { tokens, due_at, claimed_until } = queued.get_mut();
+            let Unclaimed { tokens, due_at, claim } = queued.get_mut();
             match update {
                 RevocationUpdate::Completed(_) => drop(queued.remove()),
                 RevocationUpdate::Retry { at } => {
-                    (*due_at, *claimed_until, tokens.attempts) = (at, None, tokens.attempts.saturating_add(1));
+                    (*due_at, *claim, tokens.attempts) = (at, None, tokens.attempts.saturating_add(1));
                 }
-                RevocationUpdate::Deferred { at } => (*due_at, *claimed_until) = (at, None),
+                RevocationUpdate::Deferred { at } => (*due_at, *claim) = (at, None),
                 RevocationUpdate::Refreshed { sealed, .. } => tokens.sealed = sealed,
             }
         } else {
-            let Some(row) = self.rows.get_mut(&job).filter(|row| row.pending_since().is_some()) else { return };
+            let Some(row) = self.rows.get_mut(&job).filter(|row| row.pending_since().is_some()) else { return false };
             if matches!(update, RevocationUpdate::Retry { .. } | RevocationUpdate::Deferred { .. }) {
-                row.claimed_until = None;
+                row.claim = None;
             }
             if let RevocationUpdate::Completed(outcome) = update {
                 row.apply(Input::RevocationCompleted(outcome), now);
@@ -476,6 +498,7 @@ impl Tables {
         }
         self.log(audit);
         self.destroy_secrets(now);
+        true
     }
 
     fn sweep(&mut self, policy: SweepPolicy, now: Timestamp) -> SweepReport {
@@ -735,13 +758,13 @@ ports! {
     }
     RevocationQueue {
         queue_unclaimed(tokens: UnclaimedTokens, audit: Audit) -> () = |tables, now| {
-            tables.unclaimed.insert(tokens.id, Unclaimed { tokens, due_at: now, claimed_until: None });
+            tables.unclaimed.insert(tokens.id, Unclaimed { tokens, due_at: now, claim: None });
             tables.log(audit);
         };
-        claim_revocation(_worker: [u8; 16], length: Duration, longest: Duration, left_out: LeftOut) -> Option<RevocationJob> =
-            |tables, now| tables.claim(length, longest, &left_out, now);
-        update_revocation(job: AuthorizationId, update: RevocationUpdate, audit: Audit) -> () =
-            |tables, now| tables.update_revocation(job, update, audit, now);
+        claim_revocation(worker: [u8; 16], length: Duration, longest: Duration, left_out: LeftOut) -> Option<RevocationJob> =
+            |tables, now| tables.claim(worker, length, longest, &left_out, now);
+        update_revocation(job: AuthorizationId, worker: [u8; 16], update: RevocationUpdate, audit: Audit) -> bool =
+            |tables, now| tables.update_revocation(job, worker, update, audit, now);
     }
     Housekeeping {
         sweep(policy: SweepPolicy, now: Timestamp) -> SweepReport = |tables, _| tables.sweep(policy, now);

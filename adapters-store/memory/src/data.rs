@@ -34,15 +34,18 @@ pub(crate) struct Data {
 pub(crate) struct Row {
     pub(crate) authorization: Authorization,
     pub(crate) callback: Option<(StateHash, FlowCookieHash)>,
-    /// Until when a worker has claimed the revocation.
-    pub(crate) claimed_until: Option<Timestamp>,
+    /// The worker that has claimed the revocation, and until when.
+    pub(crate) claim: Option<Claim>,
 }
 
-/// Unclaimed tokens, when their revocation is due, and until when a worker has claimed it.
+/// A worker and the end of its claim.
+pub(crate) type Claim = ([u8; 16], Timestamp);
+
+/// Unclaimed tokens, when their revocation is due, and which worker has claimed it until when.
 pub(crate) struct Unclaimed {
     pub(crate) tokens: UnclaimedTokens,
     pub(crate) due_at: Timestamp,
-    pub(crate) claimed_until: Option<Timestamp>,
+    pub(crate) claim: Option<Claim>,
 }
 
 /// A client secret, and since when its connector has a newer one.
@@ -75,7 +78,7 @@ impl Data {
 
 impl Row {
     pub(crate) fn new(authorization: Authorization) -> Self {
-        Self { callback: callback_key(&authorization), authorization, claimed_until: None }
+        Self { callback: callback_key(&authorization), authorization, claim: None }
     }
 
     pub(crate) fn owner(&self) -> &AuthorizationKey {

@@ -10,11 +10,11 @@ use grantry_domain::ports::{
 use grantry_domain::time::Timestamp;
 
 use crate::MemoryStore;
-use crate::data::{Data, Row, Unclaimed};
+use crate::data::{Claim, Data, Row, Unclaimed};
 
 impl Data {
     fn queue_unclaimed(&mut self, tokens: UnclaimedTokens, audit: Vec<AuditEvent>, now: Timestamp) {
-        self.unclaimed.insert(tokens.id, Unclaimed { tokens, due_at: now, claimed_until: None });
+        self.unclaimed.insert(tokens.id, Unclaimed { tokens, due_at: now, claim: None });
         self.outbox.add(audit);
     }
 
@@ -22,6 +22,7 @@ impl Data {
     /// result of a clock that was set back, and does not block.
     fn claim_revocation(
         &mut self,
+        worker: [u8; 16],
         length: Duration,
         longest_pause: Duration,
         left_out: &LeftOut,
@@ -29,44 +30,52 @@ impl Data {
     ) -> Option<RevocationJob> {
         let (until, latest) = (now.plus(length), now.plus(longest_pause));
         let is_due = |at: Timestamp| at <= now || at > latest;
-        let free = |claim: Option<Timestamp>| claim.is_none_or(|held| held <= now || held > until);
+        let free = |claim: Option<Claim>| claim.is_none_or(|(_, held)| held <= now || held > until);
         let ends = |since: Timestamp| since <= now.minus(longest_pause);
         let accepts =
             |owner: &AuthorizationKey| !left_out.digests.contains(&owner.digest) && !left_out.users.contains(&owner.user);
         let former = self.rows.values_mut().filter(|row| {
             let has_ended = row.authorization.termination().is_some_and(|end| ends(end.since));
-            free(row.claimed_until) && (has_ended || accepts(row.owner()))
+            free(row.claim) && (has_ended || accepts(row.owner()))
         });
         let former = former.filter_map(|row| Some((due_at(&row.authorization)?, row))).filter(|(due, _)| is_due(*due));
         let former = former.min_by_key(|(due, row)| (*due, row.authorization.id()));
         let unclaimed = self.unclaimed.values_mut().filter(|queued| {
             let is_accepted = ends(queued.tokens.queued_at) || accepts(&queued.tokens.owner);
-            free(queued.claimed_until) && is_due(queued.due_at) && is_accepted
+            free(queued.claim) && is_due(queued.due_at) && is_accepted
         });
         let unclaimed = unclaimed.min_by_key(|queued| (queued.due_at, queued.tokens.id));
         match (former, unclaimed) {
             (Some((due, row)), unclaimed) if unclaimed.as_ref().is_none_or(|queued| due <= queued.due_at) => {
-                row.claimed_until = Some(until);
+                row.claim = Some((worker, until));
                 Some(RevocationJob::FormerGrant(Box::new(row.authorization.clone())))
             }
             (_, Some(queued)) => {
-                queued.claimed_until = Some(until);
+                queued.claim = Some((worker, until));
                 Some(RevocationJob::Unclaimed(Box::new(queued.tokens.clone())))
             }
             (_, None) => None,
         }
     }
 
-    fn update_revocation(&mut self, job: AuthorizationId, update: RevocationUpdate, audit: Vec<AuditEvent>, now: Timestamp) {
-        let applied = if self.unclaimed.contains_key(&job) {
-            self.update_unclaimed(job, update)
-        } else {
-            self.row(job).is_some_and(|row| update_former(row, update, now))
+    fn update_revocation(
+        &mut self,
+        job: AuthorizationId,
+        worker: [u8; 16],
+        update: RevocationUpdate,
+        audit: Vec<AuditEvent>,
+        now: Timestamp,
+    ) -> bool {
+        let is_own = |claim: Option<Claim>| claim.is_some_and(|(holder, _)| holder == worker);
+        let applied = match self.unclaimed.get(&job) {
+            Some(queued) => is_own(queued.claim) && self.update_unclaimed(job, update),
+            None => self.row(job).filter(|row| is_own(row.claim)).is_some_and(|row| update_former(row, update, now)),
         };
         if applied {
             self.outbox.add(audit);
             self.destroy_unneeded_secrets(now);
         }
+        applied
     }
 
     fn update_unclaimed(&mut self, job: AuthorizationId, update: RevocationUpdate) -> bool {
@@ -77,12 +86,12 @@ impl Data {
             }
             RevocationUpdate::Retry { at } => {
                 queued.due_at = at;
-                queued.claimed_until = None;
+                queued.claim = None;
                 queued.tokens.attempts = queued.tokens.attempts.saturating_add(1);
             }
             RevocationUpdate::Deferred { at } => {
                 queued.due_at = at;
-                queued.claimed_until = None;
+                queued.claim = None;
             }
             RevocationUpdate::Refreshed { sealed, .. } => queued.tokens.sealed = sealed,
         }
@@ -98,7 +107,7 @@ fn update_former(row: &mut Row, update: RevocationUpdate, now: Timestamp) -> boo
     match update {
         RevocationUpdate::Completed(outcome) => return row.apply(Input::RevocationCompleted(outcome), now),
         RevocationUpdate::Retry { at } => {
-            row.claimed_until = None;
+            row.claim = None;
             row.amend(|record| {
                 if let Some(RevocationRecord::Pending { due_at, attempts, .. }) = &mut record.revocation {
                     *due_at = at;
@@ -107,7 +116,7 @@ fn update_former(row: &mut Row, update: RevocationUpdate, now: Timestamp) -> boo
             });
         }
         RevocationUpdate::Deferred { at } => {
-            row.claimed_until = None;
+            row.claim = None;
             row.amend(|record| {
                 if let Some(RevocationRecord::Pending { due_at, .. }) = &mut record.revocation {
                     *due_at = at;
@@ -138,21 +147,21 @@ impl RevocationQueue for MemoryStore {
 
     async fn claim_revocation(
         &self,
-        _worker: [u8; 16],
+        worker: [u8; 16],
         length: Duration,
         longest_pause: Duration,
         left_out: LeftOut,
     ) -> Result<Option<RevocationJob>, StoreError> {
-        Ok(self.transact(|data, now| data.claim_revocation(length, longest_pause, &left_out, now)))
+        Ok(self.transact(|data, now| data.claim_revocation(worker, length, longest_pause, &left_out, now)))
     }
 
     async fn update_revocation(
         &self,
         job: AuthorizationId,
+        worker: [u8; 16],
         update: RevocationUpdate,
         audit: Vec<AuditEvent>,
-    ) -> Result<(), StoreError> {
-        self.transact(|data, now| data.update_revocation(job, update, audit, now));
-        Ok(())
+    ) -> Result<bool, StoreError> {
+        Ok(self.transact(|data, now| data.update_revocation(job, worker, update, audit, now)))
     }
 }

@@ -44,11 +44,12 @@ impl RevocationQueue for PostgresStore {
     async fn update_revocation(
         &self,
         job: AuthorizationId,
+        worker: [u8; 16],
         update: RevocationUpdate,
         audit: Vec<AuditEvent>,
-    ) -> Result<(), StoreError> {
-        let (update, audit) = (&update, &audit);
-        self.write(move |transaction| async move { apply(&transaction, job, update, audit).await }).await
+    ) -> Result<bool, StoreError> {
+        let (claimed, update, audit) = (Claimed { job, worker }, &update, &audit);
+        self.write(move |transaction| async move { apply(&transaction, claimed, update, audit).await }).await
     }
 }
 
@@ -192,50 +193,67 @@ impl Claim<'_> {
     }
 }
 
-/// Completes, postpones or continues a revocation. Does nothing if it is not pending.
+/// A revocation, and the worker that has claimed it.
+#[derive(Clone, Copy)]
+struct Claimed {
+    job: AuthorizationId,
+    worker: [u8; 16],
+}
+
+/// Completes, postpones or continues a revocation. Does nothing if it is not pending, or if another worker has claimed it.
 async fn apply(
     transaction: &Transaction,
-    job: AuthorizationId,
+    claimed: Claimed,
     update: &RevocationUpdate,
     audit: &[AuditEvent],
-) -> Result<(), PgError> {
+) -> Result<bool, PgError> {
     let changed = match update {
-        RevocationUpdate::Completed(outcome) => complete(transaction, job, *outcome).await?,
-        RevocationUpdate::Retry { at } => postpone(transaction, job, *at, 1).await?,
-        RevocationUpdate::Deferred { at } => postpone(transaction, job, *at, 0).await?,
+        RevocationUpdate::Completed(outcome) => complete(transaction, claimed, *outcome).await?,
+        RevocationUpdate::Retry { at } => postpone(transaction, claimed, *at, 1).await?,
+        RevocationUpdate::Deferred { at } => postpone(transaction, claimed, *at, 0).await?,
         RevocationUpdate::Refreshed { sealed, revision } => {
-            const FORMER: &str = "UPDATE authorizations SET sealed = $2, kid = $3, revision = $4, revoke_in_doubt = FALSE \
-                 WHERE id = $1 AND revocation = 'pending'";
-            const UNCLAIMED: &str = "UPDATE unclaimed_tokens SET sealed = $2, kid = $3 WHERE id = $1";
-            let parameters = params![job.as_bytes(), sealed.0.as_slice(), sealed.key_id(), signed(revision.0)];
+            const FORMER: &str = "UPDATE authorizations SET sealed = $3, kid = $4, revision = $5, revoke_in_doubt = FALSE \
+                 WHERE id = $1 AND revocation = 'pending' AND claimed_by = $2";
+            const UNCLAIMED: &str = "UPDATE unclaimed_tokens SET sealed = $3, kid = $4 WHERE id = $1 AND claimed_by = $2";
+            let Claimed { job, worker } = claimed;
+            let parameters = params![job.as_bytes(), worker, sealed.0.as_slice(), sealed.key_id(), signed(revision.0)];
             let former = sql::execute(transaction, FORMER, &parameters).await?;
-            former + sql::execute(transaction, UNCLAIMED, &parameters[..3]).await?
+            former + sql::execute(transaction, UNCLAIMED, &parameters[..4]).await?
         }
     };
     if changed > 0 {
         outbox::write(transaction, audit).await?;
         client_secrets::destroy_unneeded(transaction, transaction.began()).await?;
     }
-    Ok(())
+    Ok(changed > 0)
 }
 
 /// Destroys the tokens. A former grant keeps the outcome; the row of unclaimed tokens is removed.
-async fn complete(connection: &Connection, job: AuthorizationId, outcome: RevocationOutcome) -> Result<u64, PgError> {
-    const FORMER: &str = "UPDATE authorizations SET revocation = $2, sealed = NULL, kid = NULL, revision = 0, \
+async fn complete(
+    connection: &Connection,
+    Claimed { job, worker }: Claimed,
+    outcome: RevocationOutcome,
+) -> Result<u64, PgError> {
+    const FORMER: &str = "UPDATE authorizations SET revocation = $3, sealed = NULL, kid = NULL, revision = 0, \
          revoke_at = NULL, revoke_attempts = NULL, revoke_in_doubt = NULL, claimed_by = NULL, claimed_until = NULL \
-         WHERE id = $1 AND revocation = 'pending'";
-    const UNCLAIMED: &str = "DELETE FROM unclaimed_tokens WHERE id = $1";
-    let former = sql::execute(connection, FORMER, &params![job.as_bytes(), outcome.as_str()]).await?;
-    Ok(former + sql::execute(connection, UNCLAIMED, &params![job.as_bytes()]).await?)
+         WHERE id = $1 AND revocation = 'pending' AND claimed_by = $2";
+    const UNCLAIMED: &str = "DELETE FROM unclaimed_tokens WHERE id = $1 AND claimed_by = $2";
+    let former = sql::execute(connection, FORMER, &params![job.as_bytes(), worker, outcome.as_str()]).await?;
+    Ok(former + sql::execute(connection, UNCLAIMED, &params![job.as_bytes(), worker]).await?)
 }
 
 /// Counts failed attempts and releases the claim.
-async fn postpone(connection: &Connection, job: AuthorizationId, at: Timestamp, failed: u32) -> Result<u64, PgError> {
-    const FORMER: &str = "UPDATE authorizations SET revoke_at = $2, revoke_attempts = revoke_attempts + $3, \
-         claimed_by = NULL, claimed_until = NULL WHERE id = $1 AND revocation = 'pending'";
-    const UNCLAIMED: &str = "UPDATE unclaimed_tokens SET revoke_at = $2, attempts = attempts + $3, \
-         claimed_by = NULL, claimed_until = NULL WHERE id = $1";
-    let parameters = params![job.as_bytes(), at.as_millis(), failed];
+async fn postpone(
+    connection: &Connection,
+    Claimed { job, worker }: Claimed,
+    at: Timestamp,
+    failed: u32,
+) -> Result<u64, PgError> {
+    const FORMER: &str = "UPDATE authorizations SET revoke_at = $3, revoke_attempts = revoke_attempts + $4, \
+         claimed_by = NULL, claimed_until = NULL WHERE id = $1 AND revocation = 'pending' AND claimed_by = $2";
+    const UNCLAIMED: &str = "UPDATE unclaimed_tokens SET revoke_at = $3, attempts = attempts + $4, \
+         claimed_by = NULL, claimed_until = NULL WHERE id = $1 AND claimed_by = $2";
+    let parameters = params![job.as_bytes(), worker, at.as_millis(), failed];
     let former = sql::execute(connection, FORMER, &parameters).await?;
     Ok(former + sql::execute(connection, UNCLAIMED, &parameters).await?)
 }

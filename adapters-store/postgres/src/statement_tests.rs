@@ -157,7 +157,7 @@ impl Site {
         let claimed = store.claim_revocation([1; 16], MINUTE, MINUTE * 60, LeftOut::default()).await.unwrap();
         if let Some(RevocationJob::FormerGrant(former)) = claimed {
             let done = RevocationUpdate::Completed(RevocationOutcome::Revoked);
-            store.update_revocation(former.id(), done, Vec::new()).await.unwrap();
+            store.update_revocation(former.id(), [1; 16], done, Vec::new()).await.unwrap();
         }
         store.sweep(SWEEP, self.clock.now()).await.unwrap();
         store.due_for_refresh(0, self.clock.now(), 10).await.unwrap();

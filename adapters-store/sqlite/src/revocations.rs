@@ -35,10 +35,11 @@ impl RevocationQueue for SqliteStore {
     async fn update_revocation(
         &self,
         job: AuthorizationId,
+        worker: [u8; 16],
         update: RevocationUpdate,
         audit: Vec<AuditEvent>,
-    ) -> Result<(), StoreError> {
-        self.write(move |connection, now| apply(connection, now, job, &update, &audit)).await
+    ) -> Result<bool, StoreError> {
+        self.write(move |connection, now| apply(connection, now, Claimed { job, worker }, &update, &audit)).await
     }
 }
 
@@ -149,24 +150,33 @@ fn hold(connection: &Connection, table: &str, seq: i64, worker: [u8; 16], until:
     Ok(())
 }
 
-/// Completes, postpones or continues a revocation. Does nothing if it is not pending.
+/// A revocation, and the worker that has claimed it.
+#[derive(Clone, Copy)]
+struct Claimed {
+    job: AuthorizationId,
+    worker: [u8; 16],
+}
+
+/// Completes, postpones or continues a revocation. Does nothing if it is not pending, or if another worker has claimed it.
 fn apply(
     connection: &Connection,
     now: Timestamp,
-    job: AuthorizationId,
+    claimed: Claimed,
     update: &RevocationUpdate,
     audit: &[AuditEvent],
-) -> Result<(), SqliteError> {
+) -> Result<bool, SqliteError> {
     let changed = match update {
-        RevocationUpdate::Completed(outcome) => complete(connection, job, *outcome)?,
-        RevocationUpdate::Retry { at } => postpone(connection, job, *at, 1)?,
-        RevocationUpdate::Deferred { at } => postpone(connection, job, *at, 0)?,
+        RevocationUpdate::Completed(outcome) => complete(connection, claimed, *outcome)?,
+        RevocationUpdate::Retry { at } => postpone(connection, claimed, *at, 1)?,
+        RevocationUpdate::Deferred { at } => postpone(connection, claimed, *at, 0)?,
         RevocationUpdate::Refreshed { sealed, revision } => {
-            const FORMER: &str = "UPDATE authorizations SET sealed = ?2, kid = ?3, revision = ?4, revoke_in_doubt = 0 \
-                 WHERE id = ?1 AND revocation = 'pending'";
-            const UNCLAIMED: &str = "UPDATE unclaimed_tokens SET sealed = ?2, kid = ?3 WHERE id = ?1 AND ?4 >= 0";
+            const FORMER: &str = "UPDATE authorizations SET sealed = ?3, kid = ?4, revision = ?5, revoke_in_doubt = 0 \
+                 WHERE id = ?1 AND revocation = 'pending' AND claimed_by = ?2";
+            const UNCLAIMED: &str =
+                "UPDATE unclaimed_tokens SET sealed = ?3, kid = ?4 WHERE id = ?1 AND claimed_by = ?2 AND ?5 >= 0";
             let store = |statement| {
-                let parameters = params![job.as_bytes(), sealed.0, sealed.key_id(), signed(revision.0)];
+                let Claimed { job, worker } = claimed;
+                let parameters = params![job.as_bytes(), worker, sealed.0, sealed.key_id(), signed(revision.0)];
                 sql::execute(connection, statement, parameters)
             };
             store(FORMER)? + store(UNCLAIMED)?
@@ -176,24 +186,34 @@ fn apply(
         outbox::write(connection, audit)?;
         client_secrets::destroy_unneeded(connection, now)?;
     }
-    Ok(())
+    Ok(changed > 0)
 }
 
 /// Destroys the tokens. A former grant keeps the outcome; the row of unclaimed tokens is removed.
-fn complete(connection: &Connection, job: AuthorizationId, outcome: RevocationOutcome) -> Result<u64, SqliteError> {
-    const FORMER: &str = "UPDATE authorizations SET revocation = ?2, sealed = NULL, kid = NULL, revision = 0, \
+fn complete(
+    connection: &Connection,
+    Claimed { job, worker }: Claimed,
+    outcome: RevocationOutcome,
+) -> Result<u64, SqliteError> {
+    const FORMER: &str = "UPDATE authorizations SET revocation = ?3, sealed = NULL, kid = NULL, revision = 0, \
          revoke_at = NULL, revoke_attempts = NULL, revoke_in_doubt = NULL, claimed_by = NULL, claimed_until = NULL \
-         WHERE id = ?1 AND revocation = 'pending'";
-    let former = sql::execute(connection, FORMER, params![job.as_bytes(), outcome.as_str()])?;
-    Ok(former + sql::execute(connection, "DELETE FROM unclaimed_tokens WHERE id = ?1", [job.as_bytes()])?)
+         WHERE id = ?1 AND revocation = 'pending' AND claimed_by = ?2";
+    const UNCLAIMED: &str = "DELETE FROM unclaimed_tokens WHERE id = ?1 AND claimed_by = ?2";
+    let former = sql::execute(connection, FORMER, params![job.as_bytes(), worker, outcome.as_str()])?;
+    Ok(former + sql::execute(connection, UNCLAIMED, params![job.as_bytes(), worker])?)
 }
 
 /// Counts failed attempts and releases the claim.
-fn postpone(connection: &Connection, job: AuthorizationId, at: Timestamp, failed: u32) -> Result<u64, SqliteError> {
-    const FORMER: &str = "UPDATE authorizations SET revoke_at = ?2, revoke_attempts = revoke_attempts + ?3, \
-         claimed_by = NULL, claimed_until = NULL WHERE id = ?1 AND revocation = 'pending'";
-    const UNCLAIMED: &str = "UPDATE unclaimed_tokens SET revoke_at = ?2, attempts = attempts + ?3, \
-         claimed_by = NULL, claimed_until = NULL WHERE id = ?1";
-    let parameters = params![job.as_bytes(), at.as_millis(), failed];
+fn postpone(
+    connection: &Connection,
+    Claimed { job, worker }: Claimed,
+    at: Timestamp,
+    failed: u32,
+) -> Result<u64, SqliteError> {
+    const FORMER: &str = "UPDATE authorizations SET revoke_at = ?3, revoke_attempts = revoke_attempts + ?4, \
+         claimed_by = NULL, claimed_until = NULL WHERE id = ?1 AND revocation = 'pending' AND claimed_by = ?2";
+    const UNCLAIMED: &str = "UPDATE unclaimed_tokens SET revoke_at = ?3, attempts = attempts + ?4, \
+         claimed_by = NULL, claimed_until = NULL WHERE id = ?1 AND claimed_by = ?2";
+    let parameters = params![job.as_bytes(), worker, at.as_millis(), failed];
     Ok(sql::execute(connection, FORMER, parameters)? + sql::execute(connection, UNCLAIMED, parameters)?)
 }

@@ -98,12 +98,14 @@ pub trait RevocationQueue: Send + Sync {
         left_out: LeftOut,
     ) -> Result<Option<RevocationJob>, StoreError>;
 
-    /// Completes or postpones a claimed revocation. Client secrets that no revocation needs any more are destroyed with the
-    /// last one.
+    /// Completes or postpones a revocation that this worker has claimed. Client secrets that no revocation needs any more are
+    /// destroyed with the last one. Returns `false` and changes nothing if it is not pending, or if another worker has claimed
+    /// it after the end of this claim: a process that was stopped does not overwrite what that worker stores.
     async fn update_revocation(
         &self,
         job: AuthorizationId,
+        worker: [u8; 16],
         update: RevocationUpdate,
         audit: Vec<AuditEvent>,
-    ) -> Result<(), StoreError>;
+    ) -> Result<bool, StoreError>;
 }

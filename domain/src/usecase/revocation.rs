@@ -36,6 +36,8 @@ pub struct RevocationRound {
 /// One claimed job.
 struct Job {
     id: AuthorizationId,
+    /// The worker that has claimed it: another one for each claim.
+    worker: [u8; 16],
     owner: AuthorizationKey,
     since: Timestamp,
     attempts: u32,
@@ -186,7 +188,7 @@ impl RevocationWorker {
         let length = self.policy.lease_length() * 2;
         let longest = self.policy.abandon_revocation_after;
         let claimed = self.ports.queue.claim_revocation(worker, length, longest, left_out).await?;
-        Ok(claimed.map(|job| self.decrypted(job)))
+        Ok(claimed.map(|job| self.decrypted(job, worker)))
     }
 
     /// Finds a place for a claimed job. A job that is over ends, and one without a place is put back.
@@ -225,8 +227,9 @@ impl RevocationWorker {
                 (RevocationRound { completed: 0, postponed: 1 }, Vec::new())
             }
         };
-        self.ports.queue.update_revocation(job.id, update, audit).await?;
-        Ok(done)
+        let is_stored = self.ports.queue.update_revocation(job.id, job.worker, update, audit).await?;
+        // Another worker has the job, and counts it.
+        Ok(if is_stored { done } else { RevocationRound::default() })
     }
 
     /// Sends a request. One that fails slowly closes its origin for a while.
@@ -290,13 +293,14 @@ impl RevocationWorker {
         self.ports.queue.queue_unclaimed(tokens, audit).await.map_err(|_| NotQueued)
     }
 
-    fn decrypted(&self, job: RevocationJob) -> Job {
+    fn decrypted(&self, job: RevocationJob, worker: [u8; 16]) -> Job {
         match job {
             RevocationJob::FormerGrant(former) => {
                 let end = former.termination();
                 let pending = end.and_then(|end| end.pending_revocation());
                 Job {
                     id: former.id(),
+                    worker,
                     owner: former.owner().clone(),
                     since: end.map_or(former.created_at(), |end| end.since),
                     attempts: pending.map_or(0, |pending| pending.attempts),
@@ -307,7 +311,7 @@ impl RevocationWorker {
             RevocationJob::Unclaimed(tokens) => {
                 let UnclaimedTokens { id, owner, sealed, queued_at, attempts } = *tokens;
                 let secrets = self.sealer.open_unclaimed(&owner, id, &sealed).ok();
-                Job { id, owner, since: queued_at, attempts, in_doubt: false, secrets }
+                Job { id, worker, owner, since: queued_at, attempts, in_doubt: false, secrets }
             }
         }
     }
@@ -370,7 +374,7 @@ impl RevocationWorker {
         }
     }
 
-    /// Revokes the present tokens while there can be newer ones, which a later attempt asks for again. Without an answer that decides
+    /// Revokes the present tokens while there can be newer ones, which a later attempt asks for again. Without a response that decides
     /// about the token, the outcome is that the revocation was abandoned.
     async fn revoke_in_doubt(
         &self,
@@ -420,7 +424,7 @@ impl RevocationWorker {
                     let mut audit = vec![job.event(AuditKind::Refreshed, now).outcome(AuditOutcome::ToRevoke)];
                     audit.extend(anomalies.map(|event| event.about(&job.owner, job.id)));
                     // If they cannot be stored, they are still revoked below.
-                    let _ = self.ports.queue.update_revocation(job.id, update, audit).await;
+                    let _ = self.ports.queue.update_revocation(job.id, job.worker, update, audit).await;
                 }
                 Refreshed::Received(Box::new(tokens))
             }

@@ -35,9 +35,9 @@ fn queue(jobs: impl IntoIterator<Item = RevocationJob>) -> (MockRevocationQueue,
     let mut jobs: VecDeque<_> = jobs.into_iter().collect();
     queue.expect_claim_revocation().returning(move |_, _, _, _| Ok(jobs.pop_front()));
     let written = updates.clone();
-    queue.expect_update_revocation().returning(move |_, update, audit| {
+    queue.expect_update_revocation().returning(move |_, _, update, audit| {
         written.lock().unwrap().push((update, audit));
-        Ok(())
+        Ok(true)
     });
     (queue, updates)
 }
@@ -498,7 +498,7 @@ async fn r50_only_the_origin_that_did_not_respond_is_closed() {
     let jobs = Arc::new(Mutex::new(vec![in_doubt]));
     let (mut queue, due) = (MockRevocationQueue::new(), jobs.clone());
     queue.expect_claim_revocation().returning(move |_, _, _, _| Ok(due.lock().unwrap().pop()));
-    queue.expect_update_revocation().returning(|_, _, _| Ok(()));
+    queue.expect_update_revocation().returning(|_, _, _, _| Ok(true));
     let worker = worker(&parts, queue, no_newer_grant());
     parts.provider.hold(Operation::Refresh);
     let round = tokio::spawn({
@@ -574,9 +574,9 @@ async fn r26_unclaimed_tokens_are_queued_until_the_queue_accepts_them_and_then_r
     queue
         .expect_claim_revocation()
         .returning(move |_, _, _, _| Ok(due.lock().unwrap().pop().map(|tokens| RevocationJob::Unclaimed(Box::new(tokens)))));
-    queue.expect_update_revocation().times(1).returning(|_, update, _| {
+    queue.expect_update_revocation().times(1).returning(|_, _, update, _| {
         assert_eq!(update, COMPLETED(RevocationOutcome::Revoked));
-        Ok(())
+        Ok(true)
     });
     let worker = worker(&parts, queue, no_newer_grant());
     worker.queue_unclaimed(&parts.owner("alice"), &parts.secrets("alice").await, parts.now()).await;

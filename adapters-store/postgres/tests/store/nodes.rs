@@ -163,7 +163,7 @@ async fn r50_each_revocation_is_claimed_by_one_node() {
                 store.claim_revocation([n; 16], length, pause, LeftOut::default()).await.unwrap()
             {
                 let done = RevocationUpdate::Completed(RevocationOutcome::Revoked);
-                store.update_revocation(former.id(), done, Vec::new()).await.unwrap();
+                store.update_revocation(former.id(), [n; 16], done, Vec::new()).await.unwrap();
                 claimed.push(former.id());
             }
             claimed

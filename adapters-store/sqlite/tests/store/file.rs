@@ -204,7 +204,10 @@ async fn r72_no_file_contains_any_part_of_a_deleted_secret() {
             RevocationJob::FormerGrant(former) => former.id(),
             RevocationJob::Unclaimed(tokens) => tokens.id,
         };
-        store.update_revocation(id, RevocationUpdate::Completed(RevocationOutcome::Revoked), Vec::new()).await.unwrap();
+        store
+            .update_revocation(id, [1; 16], RevocationUpdate::Completed(RevocationOutcome::Revoked), Vec::new())
+            .await
+            .unwrap();
     }
     assert_eq!(store.sweep(REMOVE_ALL, database.now()).await.unwrap().removed, 39);
     // The writer works in order: after this write, the checkpoint requested by the sweep is done.

@@ -191,6 +191,7 @@ macro_rules! store_contract {
             revocations {
                 r50_each_due_revocation_goes_to_one_worker,
                 r50_a_claim_expires,
+                r50_a_worker_does_not_overwrite_what_another_one_has_claimed,
                 r50_an_implausible_claim_can_be_taken,
                 r50_a_completed_revocation_destroys_the_tokens,
                 r50_a_postponed_revocation_is_due_again,

@@ -98,6 +98,48 @@ pub async fn r50_a_claim_expires(backend: Backend) {
     }
 }
 
+/// A worker that was stopped past the end of its claim changes nothing that another worker has claimed since, and one whose
+/// claim only ended still stores its result.
+pub async fn r50_a_worker_does_not_overwrite_what_another_one_has_claimed(backend: Backend) {
+    const OTHER: [u8; 16] = [8; 16];
+    let (store, drive) = TestStore::with_drive(backend).await;
+    let former = disconnected(&store, &authorization_key_of(&drive, "alice")).await;
+    let unclaimed = fixtures::unclaimed_tokens(store.new_id(), authorization_key_of(&drive, "bob"), store.now());
+    store.node.revocations.queue_unclaimed(unclaimed.clone(), Vec::new()).await.unwrap_or_fail();
+    let both = [former.id, unclaimed.id];
+    for _ in both {
+        store.claim().await.expect("a job");
+    }
+    store.advance(CLAIM);
+    for _ in both {
+        store.claim_as(OTHER).await.expect("the claims have ended");
+    }
+    store.new_events().await;
+    let updates = || {
+        [
+            RevocationUpdate::Completed(RevocationOutcome::Abandoned),
+            RevocationUpdate::Retry { at: store.now() },
+            RevocationUpdate::Deferred { at: store.now() },
+            RevocationUpdate::Refreshed { sealed: fixtures::envelope("late"), revision: Revision(9) },
+        ]
+    };
+    let snapshot = store.snapshot().await;
+    for job in both {
+        for update in updates() {
+            assert!(!store.update_job(job, update.clone()).await, "{update:?}");
+        }
+    }
+    assert_eq!(store.snapshot().await, snapshot);
+    assert_eq!(store.claim().await, None, "the claims of the other worker remain");
+    assert_eq!(store.new_events().await, []);
+    store.advance(CLAIM);
+    for job in both {
+        assert!(store.update_job_as(OTHER, job, RevocationUpdate::Completed(RevocationOutcome::Revoked)).await);
+        assert!(!store.update_job_as(OTHER, job, RevocationUpdate::Retry { at: store.now() }).await, "it is completed");
+    }
+    assert_eq!(store.claim().await, None);
+}
+
 /// A claim that ends later than any claim can, after the clock was set back, can be taken.
 pub async fn r50_an_implausible_claim_can_be_taken(backend: Backend) {
     let (store, drive) = TestStore::with_drive(backend).await;

@@ -33,6 +33,8 @@ pub(super) const SWEEP: SweepPolicy = SweepPolicy {
     batch: 1000,
 };
 
+/// The worker that claims revocations.
+pub(super) const WORKER: [u8; 16] = [9; 16];
 /// Duration of a worker's claim on a revocation.
 pub(super) const CLAIM: Duration = Duration::from_mins(1);
 /// The longest pause between two attempts of a revocation.
@@ -251,12 +253,23 @@ impl TestStore {
     }
 
     pub(super) async fn claim_except(&self, left_out: LeftOut) -> Option<RevocationJob> {
-        self.node.revocations.claim_revocation([9; 16], CLAIM, PAUSE, left_out).await.unwrap_or_fail()
+        self.node.revocations.claim_revocation(WORKER, CLAIM, PAUSE, left_out).await.unwrap_or_fail()
     }
 
-    pub(super) async fn update_job(&self, job: AuthorizationId, update: RevocationUpdate) {
+    /// Claims as another worker.
+    pub(super) async fn claim_as(&self, worker: [u8; 16]) -> Option<RevocationJob> {
+        let claimed = self.node.revocations.claim_revocation(worker, CLAIM, PAUSE, LeftOut::default());
+        claimed.await.unwrap_or_fail()
+    }
+
+    pub(super) async fn update_job(&self, job: AuthorizationId, update: RevocationUpdate) -> bool {
+        self.update_job_as(WORKER, job, update).await
+    }
+
+    /// Updates as another worker.
+    pub(super) async fn update_job_as(&self, worker: [u8; 16], job: AuthorizationId, update: RevocationUpdate) -> bool {
         let event = completed_event(job, self.now());
-        self.node.revocations.update_revocation(job, update, vec![event]).await.unwrap_or_fail();
+        self.node.revocations.update_revocation(job, worker, update, vec![event]).await.unwrap_or_fail()
     }
 
     pub(super) async fn sweep(&self) -> SweepReport {

@@ -287,9 +287,10 @@ forward! {
         ) -> Option<RevocationJob>;
         UpdateRevocation: update_revocation(
             job: AuthorizationId,
+            worker: [u8; 16],
             update: RevocationUpdate,
             audit: Vec<AuditEvent>
-        ) -> ();
+        ) -> bool;
     }
     Housekeeping {
         Sweep: sweep(policy: SweepPolicy, now: Timestamp) -> SweepReport;

@@ -5,12 +5,12 @@ use grantry_domain::time::Timestamp;
 
 use crate::contract::Node;
 use crate::contract::revocations::id_of;
-use crate::contract::test_store::{CLAIM, PAUSE, Succeeds};
+use crate::contract::test_store::{CLAIM, PAUSE, Succeeds, WORKER};
 
 /// Claims every due revocation; returns them ordered by id.
 pub(super) async fn claimed(node: &Node) -> Vec<RevocationJob> {
     let mut jobs = Vec::new();
-    while let Some(job) = node.revocations.claim_revocation([7; 16], CLAIM, PAUSE, LeftOut::default()).await.unwrap_or_fail()
+    while let Some(job) = node.revocations.claim_revocation(WORKER, CLAIM, PAUSE, LeftOut::default()).await.unwrap_or_fail()
     {
         jobs.push(job);
     }

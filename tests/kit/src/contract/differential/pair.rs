@@ -21,8 +21,8 @@ use super::invariants;
 use super::step::{Caller, Connection, Lifetimes, Pick, Scope, Step};
 use crate::contract::revocations::id_of;
 use crate::contract::test_store::{
-    CLAIM, HIGH_LIMITS, SWEEP, Succeeds, completed_event, connection_scope, editor, lease_of, record_of, updated_event,
-    version_of,
+    CLAIM, HIGH_LIMITS, SWEEP, Succeeds, WORKER, completed_event, connection_scope, editor, lease_of, record_of,
+    updated_event, version_of,
 };
 use crate::contract::{Backend, Node};
 use crate::doubles::{TestClock, fixtures};
@@ -306,7 +306,10 @@ impl Pair {
                 _abandoned_claim => continue,
             };
             let audit = vec![completed_event(job, self.now())];
-            self.both(async |node: Node| node.revocations.update_revocation(job, update.clone(), audit.clone()).await).await;
+            self.both(async |node: Node| {
+                node.revocations.update_revocation(job, WORKER, update.clone(), audit.clone()).await
+            })
+            .await;
         }
     }
 
