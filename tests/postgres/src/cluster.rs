@@ -1,16 +1,22 @@
 //! Starting and stopping clusters.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::ErrorKind;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// The account that runs the server where the tests run as root, which the server refuses.
-const ACCOUNT: &str = "postgres";
+use crate::database::run_at;
+
+/// The account that runs the servers where the tests run as root, which they refuse.
+pub(crate) const ACCOUNT: &str = "postgres";
+
+/// The file with further settings of a private cluster.
+const SETTINGS: &str = "settings";
 
 /// Folders with the binaries of a server, the newest version first. Debian does not put them into `PATH`.
 const FOLDERS: [&str; 7] = [
@@ -56,8 +62,82 @@ impl Cluster {
 
     /// The URL of a database for another role, which needs no password: the server must trust connections of this machine.
     pub fn url_of_role(&self, role: &str, database: &str) -> String {
+        format!("postgres://{role}@{}/{database}", self.host())
+    }
+
+    /// The address of the server, as a URL has it: `127.0.0.1:5432`.
+    pub fn host(&self) -> &str {
         let (_, host) = self.url.rsplit_once('@').expect("a role in the URL");
-        format!("postgres://{role}@{host}/{database}")
+        host
+    }
+
+    /// Runs statements as a superuser. Returns the rows of all queries as text.
+    pub fn rows(&self, sql: &str) -> Vec<Vec<Option<String>>> {
+        run_at(&self.url("postgres"), sql).expect("a valid statement")
+    }
+
+    /// Writes a file that only the account of a private cluster can read, as the server requires for a key.
+    pub fn write(&self, name: &str, content: &str) {
+        let path = self.private().join(name);
+        fs::write(&path, content).expect("a folder");
+        fs::set_permissions(&path, Permissions::from_mode(0o600)).expect("a file");
+        if is_root() {
+            run(Command::new("chown").arg(ACCOUNT).arg(&path));
+        }
+    }
+
+    /// The path of such a file.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.private().join(name)
+    }
+
+    /// Adds settings of the server, as `name=value`, to those of the next start.
+    pub fn set(&self, settings: &[&str]) {
+        let path = self.private().join(SETTINGS);
+        let present = fs::read_to_string(&path).unwrap_or_default();
+        fs::write(path, format!("{present}{}\n", settings.join("\n"))).expect("a folder");
+    }
+
+    /// A standby that replicates a private cluster. The name of its replication is that of the parameter.
+    pub fn standby(&self, name: &str) -> Self {
+        let folder = private_folder();
+        create_folder(&folder);
+        let (host, port) = self.host().rsplit_once(':').expect("a port");
+        let primary = format!("host={host} port={port} user=postgres application_name={name}");
+        let mut backup = as_owner("pg_basebackup");
+        backup.args(["--write-recovery-conf", "--no-sync", "--checkpoint", "fast", "--dbname", &primary, "--pgdata"]);
+        run(backup.arg(folder.join("data")));
+        let url = start(&folder);
+        Self { url, folder: Some(folder), is_private: true, _lock: None }
+    }
+
+    /// Makes a standby a primary server, and waits until it accepts writes.
+    pub fn promote(&self) {
+        run(as_owner("pg_ctl").args(["promote", "--wait", "--silent", "--pgdata"]).arg(self.data()));
+    }
+
+    /// Kills all processes of a private cluster, which is not started again.
+    pub fn kill(&self) {
+        let file = fs::read_to_string(self.data().join("postmaster.pid")).expect("a running server");
+        let server = file.lines().next().expect("the id of the process").to_owned();
+        let children = format!("/proc/{server}/task/{server}/children");
+        let children = fs::read_to_string(children).expect("a running server");
+        let all: Vec<_> = [server.as_str()].into_iter().chain(children.split_whitespace()).collect();
+        // A child may have ended.
+        let kill = Command::new("kill").arg("-KILL").args(&all).stderr(Stdio::null()).status();
+        assert!(kill.is_ok(), "the program kill cannot be started");
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while all.iter().any(|id| is_alive(id)) {
+            assert!(Instant::now() < deadline, "a killed process does not end");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        // Another process may get the id.
+        fs::remove_file(self.data().join("postmaster.pid")).expect("the file of a killed server");
+    }
+
+    fn private(&self) -> &Path {
+        assert!(self.is_private, "the shared cluster is not changed");
+        self.folder.as_deref().expect("a private cluster")
     }
 
     /// Stops a private cluster and starts it again. `mode` is that of `pg_ctl stop`: `fast` or `immediate`.
@@ -74,12 +154,11 @@ impl Cluster {
 
     /// Starts a private cluster that was stopped.
     pub fn start(&self) {
-        start(self.folder.as_deref().expect("a private cluster"));
+        start(self.private());
     }
 
     fn data(&self) -> PathBuf {
-        assert!(self.is_private, "only a private cluster is stopped");
-        self.folder.as_deref().expect("a private cluster").join("data")
+        self.private().join("data")
     }
 }
 
@@ -88,8 +167,9 @@ impl Drop for Cluster {
         if let Some(folder) = self.folder.as_ref().filter(|_| self.is_private) {
             let data = folder.join("data");
             // It may be stopped already.
-            let stop = as_owner("pg_ctl").args(["stop", "--silent", "--mode", "immediate", "--pgdata"]).arg(data).status();
-            drop(stop);
+            let mut stop = as_owner("pg_ctl");
+            stop.args(["stop", "--silent", "--mode", "immediate", "--pgdata"]).arg(data);
+            drop(stop.stdout(Stdio::null()).stderr(Stdio::null()).status());
             drop(fs::remove_dir_all(folder));
         }
     }
@@ -97,11 +177,24 @@ impl Drop for Cluster {
 
 /// A cluster that one test stops and starts. It ends with the value.
 pub fn private_cluster() -> Cluster {
-    let nanos = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.subsec_nanos());
-    let folder = std::env::temp_dir().join(format!("grantry-test-{}-{nanos}", std::process::id()));
+    let folder = private_folder();
     create(&folder);
     let url = start(&folder);
     Cluster { url, folder: Some(folder), is_private: true, _lock: None }
+}
+
+/// A folder that no other cluster has.
+fn private_folder() -> PathBuf {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let nanos = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.subsec_nanos());
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    std::env::temp_dir().join(format!("grantry-test-{}-{nanos}-{number}", std::process::id()))
+}
+
+/// Whether a process runs. One that was killed stays as a zombie until its parent asks for its end.
+fn is_alive(id: &str) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
+    stat.rsplit_once(") ").is_some_and(|(_, state)| !state.starts_with(['Z', 'X']))
 }
 
 /// Starts the shared cluster, or finds the one that another program started.
@@ -158,13 +251,18 @@ fn is_running(cluster: &Path) -> bool {
 /// Creates the files of a cluster, which belong to the account that runs the server.
 fn create(cluster: &Path) {
     let data = cluster.join("data");
-    fs::create_dir_all(&data).expect("a folder");
-    if is_root() {
-        run(Command::new("chown").args(["-R", ACCOUNT]).arg(cluster));
-    }
+    create_folder(cluster);
     let mut initdb = as_owner("initdb");
     initdb.args(["--auth", "trust", "--username", "postgres", "--encoding", "UTF8", "--locale", "C", "--no-sync"]);
     run(initdb.arg("--pgdata").arg(&data).stdout(Stdio::null()));
+}
+
+/// Creates a folder that belongs to the account that runs the servers.
+pub(crate) fn create_folder(folder: &Path) {
+    fs::create_dir_all(folder).expect("the folder for temporary files can be written");
+    if is_root() {
+        run(Command::new("chown").arg(ACCOUNT).arg(folder));
+    }
 }
 
 /// Starts the server on a free port and returns its URL.
@@ -185,7 +283,8 @@ fn start(cluster: &Path) -> String {
         "log_min_messages=fatal",
         "autovacuum=off",
     ];
-    let options: Vec<_> = settings.iter().map(|setting| format!("-c {setting}")).collect();
+    let more = fs::read_to_string(cluster.join(SETTINGS)).unwrap_or_default();
+    let options: Vec<_> = settings.into_iter().chain(more.lines()).map(|setting| format!("-c {setting}")).collect();
     let mut start = as_owner("pg_ctl");
     start.args(["start", "--wait", "--silent", "--timeout", "60", "--log"]).arg(cluster.join("data").join("server.log"));
     start.arg("--pgdata").arg(cluster.join("data")).args(["--options", &options.join(" ")]);
@@ -239,7 +338,7 @@ fn shown(command: &Command) -> String {
     words.map(|word| word.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ")
 }
 
-fn is_root() -> bool {
+pub(crate) fn is_root() -> bool {
     static IS_ROOT: OnceLock<bool> = OnceLock::new();
     *IS_ROOT.get_or_init(|| {
         let id = Command::new("id").arg("-u").output();

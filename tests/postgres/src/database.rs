@@ -58,18 +58,9 @@ impl TestDatabase {
         connect(&self.cluster.url("postgres")).await
     }
 
-    /// Runs statements on another thread, so that a caller inside a runtime may block. Returns the rows of the last query as text.
+    /// Runs statements on another thread, so that a caller inside a runtime may block. Returns the rows of all queries as text.
     pub fn rows(&self, sql: &str) -> Vec<Vec<Option<String>>> {
-        let messages = std::thread::scope(|scope| {
-            let asked = scope.spawn(|| {
-                let runtime = runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-                runtime.block_on(async { connect(&self.url()).await.simple_query(sql).await })
-            });
-            asked.join().expect("no panic").expect("a valid statement")
-        });
-        let rows =
-            messages.iter().filter_map(|message| if let SimpleQueryMessage::Row(row) = message { Some(row) } else { None });
-        rows.map(|row| (0..row.len()).map(|column| row.get(column).map(str::to_owned)).collect()).collect()
+        run_at(&self.url(), sql).expect("a valid statement")
     }
 
     /// Ends all connections to it.
@@ -96,6 +87,25 @@ impl Drop for TestDatabase {
         });
         drop(dropped.join());
     }
+}
+
+/// Runs statements at a URL on another thread, so that a caller inside a runtime may block. Returns the rows of all queries as text,
+/// or the message of the server.
+pub fn run_at(url: &str, sql: &str) -> Result<Vec<Vec<Option<String>>>, String> {
+    let messages = std::thread::scope(|scope| {
+        let asked = scope.spawn(|| {
+            let runtime = runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+            runtime.block_on(async { connect(url).await.simple_query(sql).await })
+        });
+        asked.join().expect("no panic")
+    });
+    let messages = messages.map_err(|error| {
+        let message = error.as_db_error().map(|error| error.message().to_owned());
+        message.unwrap_or_else(|| error.to_string())
+    })?;
+    let rows =
+        messages.iter().filter_map(|message| if let SimpleQueryMessage::Row(row) = message { Some(row) } else { None });
+    Ok(rows.map(|row| (0..row.len()).map(|column| row.get(column).map(str::to_owned)).collect()).collect())
 }
 
 /// Opens a connection, which a task drives until it is dropped.

@@ -9,6 +9,8 @@
 
 mod cluster;
 mod database;
+mod pooler;
 
 pub use self::cluster::{Cluster, private_cluster};
-pub use self::database::TestDatabase;
+pub use self::database::{TestDatabase, run_at};
+pub use self::pooler::Pooler;

@@ -67,6 +67,14 @@ pub(super) const TESTS: &[Need] = &[
         apt: &["postgresql"],
         by_hand: "install the server of PostgreSQL, or set DATABASE_URL to one that the tests may use as a superuser",
     },
+    Need {
+        name: "PgBouncer",
+        reason: "the store for several nodes behind a pooler",
+        // Debian's folder is not in the PATH of every account.
+        present: |_| on_path("pgbouncer").is_some() || Path::new("/usr/sbin/pgbouncer").is_file(),
+        apt: &["pgbouncer"],
+        by_hand: "install PgBouncer, so that `pgbouncer` is on the PATH",
+    },
 ];
 
 /// What `cargo xtask nightly` needs besides.

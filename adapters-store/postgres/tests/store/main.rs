@@ -11,6 +11,8 @@ mod opening;
 #[cfg(test)]
 mod outages;
 #[cfg(test)]
+mod pooler;
+#[cfg(test)]
 mod proxy;
 #[cfg(test)]
 mod transitions;
