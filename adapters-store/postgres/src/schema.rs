@@ -38,6 +38,10 @@ const OLDEST: i64 = 130_000;
 /// A table of the migration exists already.
 const FOREIGN_TABLES: &str = "the schema of `store.url` contains tables of another program with names that are needed";
 
+/// The role may create no tables, and there are none.
+const NO_CREATION: &str = "the role of `store.url` lacks the privilege CREATE on the schema, which has no tables yet; start once with \
+     the role that is to own them";
+
 /// The key of the lock: `GRANTRY1` as bytes.
 const LOCK: i64 = 0x4752_414e_5452_5931;
 
@@ -48,8 +52,23 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// How long a migration may take, with the wait for one of another node.
 const LONGEST_MIGRATION: Duration = Duration::from_hours(1);
 
-/// The tables of the newest version.
-const TABLES: [&str; 14] = [
+/// What a role may do on a table.
+const PRIVILEGES: [&str; 4] = ["SELECT", "INSERT", "UPDATE", "DELETE"];
+
+/// The tables of the newest version, and for each the texts about the [`PRIVILEGES`] that the role lacks.
+macro_rules! tables {
+    ($($table:literal),* $(,)?) => {
+        const TABLES: &[&str] = &[$($table),*];
+        const LACKING: &[[&str; PRIVILEGES.len()]] = &[$([
+            concat!("the role of `store.url` lacks the privilege SELECT on the table ", $table),
+            concat!("the role of `store.url` lacks the privilege INSERT on the table ", $table),
+            concat!("the role of `store.url` lacks the privilege UPDATE on the table ", $table),
+            concat!("the role of `store.url` lacks the privilege DELETE on the table ", $table),
+        ]),*];
+    };
+}
+
+tables![
     "authorizations",
     "client_refusals",
     "client_secrets",
@@ -78,7 +97,11 @@ pub(crate) struct Inspected {
 pub async fn is_empty(options: &PostgresOptions) -> Result<bool, StoreError> {
     let connection = Connector::new(options)?.connect().await?;
     check_server(&connection).await?;
-    Ok(applied(&connection).await? == 0)
+    let is_empty = applied(&connection).await? == 0;
+    if is_empty {
+        check_creation(&connection).await?;
+    }
+    Ok(is_empty)
 }
 
 /// Checks and migrates.
@@ -105,6 +128,9 @@ pub(crate) async fn open(pool: &Pool, options: &PostgresOptions) -> Result<Inspe
 async fn try_open(connection: &Connection, options: &PostgresOptions) -> Result<Inspected, PgError> {
     check_server(connection).await?;
     let tracked = tracked(connection).await?;
+    if applied(connection).await? == 0 {
+        check_creation(connection).await?;
+    }
     while applied(connection).await? < MIGRATIONS.len() {
         migrate(connection, options).await?;
     }
@@ -225,25 +251,39 @@ fn not_migrated(connection: &Connection, error: PgError) -> PgError {
     }
 }
 
-/// Whether the role may read and write each table. Without this check a privilege that is missing shows at its first use.
+/// Whether the role may create the tables.
+async fn check_creation(connection: &Connection) -> Result<(), PgError> {
+    const CHECK: &str = "SELECT coalesce(has_schema_privilege(current_schema(), 'CREATE'), FALSE)";
+    let row = sql::first(connection, CHECK, &[]).await?.ok_or_else(no_row)?;
+    if Columns::of_group(&row, "database").flag()? { Ok(()) } else { Err(unusable(NO_CREATION)) }
+}
+
+/// Whether the role may read and write each table. Fails with the first privilege that is missing. Without this check a privilege that is missing shows at its first use.
 async fn check_privileges(connection: &Connection) -> Result<(), PgError> {
     const CHECK: &str = "SELECT to_regclass(t.name) IS NULL, \
-             NOT coalesce(has_table_privilege(to_regclass(t.name), p.privilege), FALSE) \
-         FROM unnest($1::text[]) AS t (name), unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) AS p (privilege) \
+             NOT coalesce(has_table_privilege(to_regclass(t.name), p.privilege), FALSE), t.name, p.privilege \
+         FROM unnest($1::text[]) AS t (name), unnest($2::text[]) AS p (privilege) \
          WHERE (t.name, p.privilege) NOT IN (VALUES ('grantry_migrations', 'INSERT'), ('grantry_migrations', 'UPDATE'), \
              ('grantry_migrations', 'DELETE'), ('deployment', 'UPDATE'), ('deployment', 'DELETE'), \
              ('event_delivery', 'INSERT'), ('event_delivery', 'DELETE'))";
-    for row in sql::rows(connection, CHECK, &params![TABLES.to_vec()]).await? {
+    for row in sql::rows(connection, CHECK, &params![TABLES.to_vec(), PRIVILEGES.to_vec()]).await? {
         let mut columns = Columns::of_group(&row, "database");
         let (is_missing, is_refused) = (columns.flag()?, columns.flag()?);
         if is_missing {
             return Err(unusable(OTHER_TABLES));
         }
         if is_refused {
-            return Err(unusable(NO_PRIVILEGE));
+            return Err(lacking(columns.text()?, columns.text()?));
         }
     }
     Ok(())
+}
+
+fn lacking(table: &str, privilege: &str) -> PgError {
+    let row = TABLES.iter().position(|name| *name == table);
+    let column = PRIVILEGES.iter().position(|name| *name == privilege);
+    let text = row.zip(column).and_then(|(row, column)| LACKING.get(row)?.get(column));
+    unusable(text.copied().unwrap_or(NO_PRIVILEGE))
 }
 
 /// The objects of the tables `$1`: columns with their types, valid unique indexes, and triggers.

@@ -94,7 +94,8 @@ async fn a_role_without_a_privilege_is_refused_and_that_of_the_script_suffices()
     let script = include_str!("../../roles.sql").replace("grantry_owner", &owner).replace("grantry_app", &app);
     client.batch_execute(&script).await.unwrap();
     // An empty database, in which the role may create nothing.
-    assert!(refusal(options_of(&app_url)).await.contains("lacks a privilege"));
+    let refused = refusal(options_of(&app_url)).await;
+    assert!(refused.contains("lacks the privilege CREATE on the schema"), "{refused}");
 
     let owner_store = PostgresStore::open(options_of(&owner_url)).await.unwrap();
     let store = PostgresStore::open(options_of(&app_url)).await.unwrap();
@@ -105,7 +106,7 @@ async fn a_role_without_a_privilege_is_refused_and_that_of_the_script_suffices()
     client.batch_execute(&format!("REVOKE INSERT, UPDATE, DELETE ON grantry_migrations FROM {app}")).await.unwrap();
     assert_eq!(PostgresStore::open(options_of(&app_url)).await.unwrap().probe().await, Ok(()));
     client.batch_execute(&format!("REVOKE UPDATE ON authorizations FROM {app}")).await.unwrap();
-    assert!(refusal(options_of(&app_url)).await.contains("lacks a privilege"));
+    assert!(refusal(options_of(&app_url)).await.contains("lacks the privilege UPDATE on the table authorizations"));
     drop((store, owner_store));
 }
 
