@@ -13,6 +13,8 @@ const SOAK: &str = "300";
 const SCHEDULES: &str = "20000";
 /// How many nodes are killed while users work.
 const KILLS: &str = "2000";
+/// How many primary servers are killed while users work.
+const FAILOVERS: &str = "10";
 
 const STEPS: &[Step] = &[
     Step { name: "setup", about: "what the tests and the release checks need is installed", run: setup::everything },
@@ -21,7 +23,11 @@ const STEPS: &[Step] = &[
     Step { name: "deploy", about: "alerts, dashboard, manifests and Dockerfile are valid", run: deploy::check },
     Step { name: "property", about: "property tests with many cases, and searches of many orders of tasks", run: property },
     Step { name: "fuzz", about: "every fuzz target for a minute", run: fuzz::every_target },
-    Step { name: "postgres", about: "the flows of the system tests and the killed nodes on PostgreSQL", run: postgres },
+    Step {
+        name: "postgres",
+        about: "the flows of the system tests, killed nodes, a pooler and failovers on PostgreSQL",
+        run: postgres,
+    },
     Step {
         name: "chaos",
         about: "long races, expiries, killed nodes, refreshes with real authorization servers, and hostile clients",
@@ -49,6 +55,10 @@ fn postgres(sh: &Shell) -> Result {
     let _kills = sh.push_env("KILLS", KILLS);
     let tests = ["--test", "wired", "--test", "kills"];
     cmd!(sh, "cargo nextest run --package grantry-system-tests {tests...} --profile postgres").run()?;
+    let _pooler = sh.push_env("TEST_POOLER", "1");
+    cmd!(sh, "cargo nextest run --package grantry-store-postgres --test contract --profile postgres").run()?;
+    let _failovers = sh.push_env("FAILOVERS", FAILOVERS);
+    cmd!(sh, "cargo nextest run --package grantry --test program --profile postgres postgres::failover").run()?;
     Ok(())
 }
 

@@ -1,8 +1,14 @@
 //! The program on `PostgreSQL`.
 
+mod failover;
+mod pooler;
+mod roles;
+mod tls;
+
 use std::fs;
 use std::time::{Duration, Instant};
 
+use grantry_domain::connector::Connector;
 use grantry_test_postgres::{TestDatabase, private_cluster};
 use grantry_testkit::provider::{Client, MockProvider};
 use rustix::process::Signal;
@@ -27,11 +33,84 @@ fn execute(browser: &mut Browser) -> Response {
     browser.post("/api/actions/connector/files/_execute", &body)
 }
 
+/// The settings with which a deployment reaches a provider.
+fn reaching(provider: &MockProvider) -> String {
+    format!("egress.allow = [\"127.0.0.1:{}\"]", provider.port())
+}
+
+/// Creates the connector `files`, with the database as the owner of its tables.
+async fn install(site: &Site, provider: &MockProvider) -> Connector {
+    site.install("files", endpoints(provider.base_url()), CLIENT_SECRET).await
+}
+
+/// Connects an account of the provider. Returns the response of the callback.
+async fn connect(browser: &mut Browser, provider: &MockProvider, account: &str, body: &Value) -> Response {
+    let started = browser.post("/internal/actions/connector/files/_start_oauth_flow", body);
+    let authorization_url = started.json()["authorizationUrl"].as_str().unwrap_or_else(|| panic!("{started:?}")).to_owned();
+    let callback = provider.approve(&authorization_url, account).await.unwrap();
+    browser.get(&format!("{}?{}", callback.path(), callback.query().unwrap()))
+}
+
+/// Registers the client of the connector at the provider.
+fn register(browser: &mut Browser, provider: &MockProvider, connector: &Connector) {
+    let listed = browser.get("/api/actions/connectors").json();
+    let redirect_uri = listed[0]["redirect_uri"].as_str().unwrap_or_else(|| panic!("{listed}")).to_owned();
+    let client = Client::new(connector.config.client_id.as_deref().unwrap(), CLIENT_SECRET);
+    provider.register(client.redirect_uri(redirect_uri));
+}
+
+fn assert_runs(browser: &mut Browser) {
+    let response = execute(browser);
+    assert_eq!(response.json()["data"]["body"]["user"], "alice@example.test", "{response:?}");
+}
+
+/// The main path: a consent, runs, a refresh, a restart, and a disconnect with its revocation.
+async fn use_deployment(site: &Site, provider: &MockProvider, connector: &Connector) {
+    let server = site.serve();
+    let mut alice = Browser::new(site.port);
+    alice.log_in("alice", "password-canary");
+    register(&mut alice, provider, connector);
+    let finished = connect(&mut alice, provider, "alice", &json!({})).await;
+    assert_eq!(finished.status, 303, "{finished:?}");
+    assert_runs(&mut alice);
+    provider.expire_access_tokens();
+    assert_runs(&mut alice);
+    assert_eq!(provider.ledger().refreshes().len(), 1);
+    assert_eq!(alice.get("/readyz").status, 200);
+    assert_eq!(server.stop(Signal::TERM).0, Some(0));
+
+    let server = site.serve();
+    // The session and the grant are kept.
+    assert_runs(&mut alice);
+    let checked = run_at(site, &["check"]);
+    assert!(checked.stdout.contains("opens; deployment_id = "), "{}{}", checked.stdout, checked.stderr);
+    let keys: Value = serde_json::from_str(&run_at(site, &KEY_STATUS).stdout).unwrap();
+    assert!(keys[0]["records"].as_u64().unwrap() >= 2, "{keys}");
+    let ended = alice.post("/internal/actions/connector/files/_oauth_disconnect", &json!({}));
+    assert_eq!(ended.status, 204, "{ended:?}");
+    provider.until(|ledger| !ledger.revocations().is_empty()).await;
+    assert_eq!(server.stop(Signal::TERM).0, Some(0));
+}
+
+/// `serve` and `check` end with the code 1 and this text, `serve` with one sentence. Neither shows the password `hunter2`.
+fn assert_refused(site: &Site, expected: &str) {
+    for command in ["serve", "check"] {
+        let refused = run_at(site, &[command]);
+        let output = format!("{}{}", refused.stdout, refused.stderr);
+        assert_eq!(refused.code, Some(1), "{command} {output}");
+        assert!(output.contains(expected) && !output.contains("hunter2"), "{command} {output}");
+        if command == "serve" {
+            let sentences = refused.stderr.lines().filter(|line| line.starts_with("grantry: ")).count();
+            assert_eq!(sentences, 1, "{}", refused.stderr);
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deployment_is_checked_used_restarted_and_counted() {
     let database = TestDatabase::new().await;
     let provider = MockProvider::builder().start().await.unwrap();
-    let site = site_at(&database.url(), &format!("egress.allow = [\"127.0.0.1:{}\"]", provider.port()));
+    let site = site_at(&database.url(), &reaching(&provider));
 
     let checked = run_at(&site, &["check"]);
     assert_eq!(checked.code, Some(0), "{}{}", checked.stdout, checked.stderr);
@@ -42,31 +121,8 @@ async fn a_deployment_is_checked_used_restarted_and_counted() {
     let count: i64 = database.client().await.query_one(tables, &[]).await.unwrap().get(0);
     assert_eq!(count, 0, "neither command creates a table");
 
-    let connector = site.install("files", endpoints(provider.base_url()), CLIENT_SECRET).await;
-    let server = site.serve();
-    let mut alice = Browser::new(site.port);
-    alice.log_in("alice", "password-canary");
-    let listed = alice.get("/api/actions/connectors").json();
-    let redirect_uri = listed[0]["redirect_uri"].as_str().unwrap_or_else(|| panic!("{listed}")).to_owned();
-    provider.register(Client::new(connector.config.client_id.as_deref().unwrap(), CLIENT_SECRET).redirect_uri(redirect_uri));
-    let started = alice.post("/internal/actions/connector/files/_start_oauth_flow", &json!({}));
-    let authorization_url = started.json()["authorizationUrl"].as_str().unwrap_or_else(|| panic!("{started:?}")).to_owned();
-    let callback = provider.approve(&authorization_url, "alice").await.unwrap();
-    let finished = alice.get(&format!("{}?{}", callback.path(), callback.query().unwrap()));
-    assert_eq!(finished.status, 303, "{finished:?}");
-    assert_eq!(execute(&mut alice).json()["data"]["body"]["user"], "alice@example.test");
-    assert_eq!(server.stop(Signal::TERM).0, Some(0));
-
-    let server = site.serve();
-    assert_eq!(execute(&mut alice).json()["data"]["body"]["user"], "alice@example.test", "session and grant are kept");
-    let checked = run_at(&site, &["check"]);
-    assert!(checked.stdout.contains("opens; deployment_id = "), "{}", checked.stdout);
-    let keys: Value = serde_json::from_str(&run_at(&site, &KEY_STATUS).stdout).unwrap();
-    assert!(keys[0]["records"].as_u64().unwrap() >= 2, "{keys}");
-    let ended = alice.post("/internal/actions/connector/files/_oauth_disconnect", &json!({}));
-    assert_eq!(ended.status, 204, "{ended:?}");
-    provider.until(|ledger| !ledger.revocations().is_empty()).await;
-    assert_eq!(server.stop(Signal::TERM).0, Some(0));
+    let connector = install(&site, &provider).await;
+    use_deployment(&site, &provider, &connector).await;
 }
 
 #[tokio::test]
