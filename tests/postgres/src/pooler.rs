@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 
 use crate::cluster::{ACCOUNT, create_folder, is_root};
 
-/// Where Debian installs the program. An account without privileges does not have the folder in its `PATH`.
-const PROGRAMS: [&str; 3] = ["/usr/sbin/pgbouncer", "/usr/local/bin/pgbouncer", "pgbouncer"];
+/// Where Debian installs the program. The folder is not in the `PATH` of every account.
+const DEBIAN: &str = "/usr/sbin/pgbouncer";
 
 /// The first version that follows prepared statements, with `max_prepared_statements`.
 const PREPARES: (u32, u32) = (1, 21);
@@ -93,9 +93,11 @@ impl Drop for Pooler {
     }
 }
 
+/// The program that the `PATH` has, so that a newer one can be tested, or that of Debian.
 fn program() -> Command {
-    let path = PROGRAMS.iter().find(|path| fs::exists(path).unwrap_or(false)).unwrap_or(&PROGRAMS[2]);
-    Command::new(path)
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&path).map(|folder| folder.join("pgbouncer")).find(|path| path.is_file());
+    Command::new(found.unwrap_or_else(|| DEBIAN.into()))
 }
 
 fn missing(error: &std::io::Error) -> ! {
