@@ -137,7 +137,7 @@ async fn prepared_statements_are_used_behind_a_pooler_that_follows_them() {
     assert_eq!(on_another_connection(&["max_prepared_statements = 200"]).await, Ok(()));
 }
 
-/// While the server is restarted, the pooler stays and answers by itself.
+/// While the server is restarted, the pooler stays and responds by itself.
 #[tokio::test]
 async fn a_server_that_was_stopped_behind_a_pooler_is_unavailable_until_it_is_back() {
     let cluster = grantry_test_postgres::private_cluster();
