@@ -99,6 +99,7 @@ impl Cluster {
     }
 
     /// A standby that replicates a private cluster. The name of its replication is that of the parameter.
+    #[must_use]
     pub fn standby(&self, name: &str) -> Self {
         let folder = private_folder();
         create_folder(&folder);

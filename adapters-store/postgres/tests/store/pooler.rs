@@ -76,7 +76,9 @@ async fn transactions_leave_nothing_in_a_connection() {
         // A simple query, which prepares nothing.
         let row = other.simple_query(query).await.unwrap().into_iter().find_map(|message| match message {
             tokio_postgres::SimpleQueryMessage::Row(row) => Some(row.get(0).unwrap().parse::<i64>().unwrap()),
-            _ => None,
+            tokio_postgres::SimpleQueryMessage::CommandComplete(_)
+            | tokio_postgres::SimpleQueryMessage::RowDescription(_)
+            | _ => None,
         });
         assert_eq!(row, Some(expected), "{what}");
     }

@@ -144,7 +144,7 @@ fn has(value: &Value, is_wanted: &impl Fn(&Value) -> bool) -> bool {
         || match value {
             Value::Array(items) => items.iter().any(|item| has(item, is_wanted)),
             Value::Object(members) => members.values().any(|member| has(member, is_wanted)),
-            _ => false,
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
         }
 }
 

@@ -23,8 +23,7 @@ async fn r72_a_role_with_the_least_privileges_serves_and_changes_no_table() {
     assert_refused(&site, "lacks the privilege CREATE on the schema, which has no tables yet");
 
     // The owner migrates once.
-    let owned = site_at(&owner_url, "");
-    drop(owned.serve());
+    drop(site_at(&owner_url, "").serve());
     let connector = install(&site, &provider).await;
     use_deployment(&site, &provider, &connector).await;
 

@@ -500,7 +500,8 @@ async fn r73_r76_every_table_is_tested() {
         let tested = effects(&database).into_iter().filter(|(tested, ..)| database.name(tested) == table);
         let mut tested: Vec<_> = tested.map(|(_, column, _)| database.name(column).to_owned()).collect();
         let mut columns = columns.clone();
-        (tested.sort_unstable(), columns.sort_unstable());
+        tested.sort_unstable();
+        columns.sort_unstable();
         assert_eq!(tested, columns, "{table}");
         assert!(TABLES.iter().flat_map(|tables| *tables).any(|tested| database.name(tested) == table), "{table}");
     }
