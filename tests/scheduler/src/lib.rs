@@ -6,16 +6,17 @@
 //!
 //! [`shuttle`]: https://docs.rs/shuttle
 
+// The file of the domain that is included has unit tests, which need the locks of the system.
+#![cfg(not(test))]
+
 #[path = "../../../domain/src/usecase/detached.rs"]
-#[cfg_attr(not(test), expect(dead_code, reason = "the search needs a part of it"))]
+#[expect(dead_code, reason = "the search needs a part of it")]
 mod detached;
 
 use std::future::Future;
 
 /// What the included file takes from the domain.
 mod ports {
-    #[cfg(test)]
-    pub(crate) use grantry_domain::ports::Detached;
     pub(crate) use grantry_domain::ports::Spawner;
 }
 
