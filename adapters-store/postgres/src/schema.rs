@@ -253,12 +253,20 @@ fn not_migrated(connection: &Connection, error: PgError) -> PgError {
 
 /// Whether the role may create the tables.
 async fn check_creation(connection: &Connection) -> Result<(), PgError> {
-    const CHECK: &str = "SELECT coalesce(has_schema_privilege(current_schema(), 'CREATE'), FALSE)";
+    // A schema that the role may not use is not the current one, and may contain the tables.
+    const CHECK: &str =
+        "SELECT current_schema() IS NOT NULL, coalesce(has_schema_privilege(current_schema(), 'CREATE'), FALSE)";
     let row = sql::first(connection, CHECK, &[]).await?.ok_or_else(no_row)?;
-    if Columns::of_group(&row, "database").flag()? { Ok(()) } else { Err(unusable(NO_CREATION)) }
+    let mut columns = Columns::of_group(&row, "database");
+    match (columns.flag()?, columns.flag()?) {
+        (true, true) => Ok(()),
+        (true, false) => Err(unusable(NO_CREATION)),
+        (false, _) => Err(unusable(NO_PRIVILEGE)),
+    }
 }
 
-/// Whether the role may read and write each table. Fails with the first privilege that is missing. Without this check a privilege that is missing shows at its first use.
+/// Whether the role may read and write each table. Fails with the first privilege that is missing. Without this check it shows at
+/// its first use.
 async fn check_privileges(connection: &Connection) -> Result<(), PgError> {
     const CHECK: &str = "SELECT to_regclass(t.name) IS NULL, \
              NOT coalesce(has_table_privilege(to_regclass(t.name), p.privilege), FALSE), t.name, p.privilege \
