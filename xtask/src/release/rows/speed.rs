@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn a_ratio_that_is_worse_by_more_than_the_range_of_both_states_is_found() {
+    fn a_ratio_that_is_worse_by_more_than_the_range_is_found() {
         let before = figures(&[("more", "at_least", [0.5, 0.45, 0.55]), ("less", "at_most", [2.0, 1.9, 2.1])]);
         let varies = figures(&[("more", "at_least", [0.42, 0.38, 0.44]), ("less", "at_most", [2.3, 2.0, 2.4])]);
         assert!(found(&before, &varies).is_empty());
