@@ -1,10 +1,7 @@
-import { execFile, spawn } from "node:child_process";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { createServer, request, type Server } from "node:http";
-import type { AddressInfo } from "node:net";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { execFile } from "node:child_process";
+import { createServer, type Server } from "node:http";
 import { promisify } from "node:util";
+import { listening, passOn, portOf, startBehind } from "./behind.ts";
 import { BINARY, freePort, type Site } from "./server.ts";
 
 const run = promisify(execFile);
@@ -14,29 +11,10 @@ export type Prefix = "kept" | "removed";
 
 /** Starts `grantry serve` below a path, behind a proxy. The admin is carol, with the password `carol-demo`. */
 export async function startBelowPath(path: string, prefix: Prefix): Promise<Site> {
-  const folder = await mkdtemp(join(tmpdir(), "grantry-e2e-"));
   const port = await freePort();
   const proxy = await startProxy(port, path, prefix);
-  const url = `http://127.0.0.1:${(proxy.address() as AddressInfo).port}${path}`;
-  const config = join(folder, "grantry.toml");
-  await run(BINARY, ["keys", "generate", "--out", join(folder, "primary.key")]);
-  await writeFile(config, settings(url, port, await hashOf("carol-demo")));
-  const server = spawn(BINARY, ["serve", "--config", config], { stdio: "ignore" });
-  const exited = new Promise((resolve) => server.once("exit", resolve));
-  const stop = async () => {
-    proxy.close();
-    server.kill("SIGTERM");
-    await exited;
-    await rm(folder, { recursive: true, force: true });
-  };
-  for (let polls = 0; polls < 600; polls += 1) {
-    if (await fetch(`${url}/readyz`).then(({ ok }) => ok)) {
-      return { url, stop };
-    }
-    await new Promise((resolve) => setTimeout(resolve, 100));
-  }
-  await stop();
-  throw new Error("the server did not become ready");
+  const url = `http://127.0.0.1:${portOf(proxy)}${path}`;
+  return startBehind([proxy], url, settings(url, port, await hashOf("carol-demo")));
 }
 
 function startProxy(port: number, path: string, prefix: Prefix): Promise<Server> {
@@ -47,17 +25,9 @@ function startProxy(port: number, path: string, prefix: Prefix): Promise<Server>
       return;
     }
     const sent = prefix === "kept" ? target : target.slice(path.length) || "/";
-    const forwarded = request(
-      { host: "127.0.0.1", port, path: sent, method: incoming.method, headers: incoming.headers },
-      (response) => {
-        outgoing.writeHead(response.statusCode ?? 502, response.headers);
-        response.pipe(outgoing);
-      },
-    );
-    forwarded.on("error", () => outgoing.writeHead(502).end());
-    incoming.pipe(forwarded);
+    passOn(incoming, outgoing, port, { path: sent });
   });
-  return new Promise((resolve) => proxy.listen(0, "127.0.0.1", () => resolve(proxy)));
+  return listening(proxy);
 }
 
 async function hashOf(password: string): Promise<string> {

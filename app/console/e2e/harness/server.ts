@@ -72,7 +72,8 @@ interface Server {
   stop(): Promise<void>;
 }
 
-async function start(url: string, parameters: string[]): Promise<Server> {
+/** Starts the program and waits until it is ready at a URL. */
+export async function start(url: string, parameters: string[]): Promise<Server> {
   const child = spawn(BINARY, parameters, { stdio: ["ignore", "pipe", "pipe"] });
   const exited = new Promise<void>((resolve) => {
     child.once("exit", () => resolve());

@@ -1,13 +1,6 @@
-import { execFile, spawn } from "node:child_process";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { createServer, type IncomingMessage, request, type Server } from "node:http";
-import type { AddressInfo } from "node:net";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { promisify } from "node:util";
-import { BINARY, freePort, type Site } from "./server.ts";
-
-const run = promisify(execFile);
+import { createServer, type IncomingMessage, type Server } from "node:http";
+import { listening, passOn, portOf, startBehind } from "./behind.ts";
+import { freePort, type Site } from "./server.ts";
 
 /** The path at which the host signs carol in. */
 export const SIGN_IN = "/host/sign-in";
@@ -22,32 +15,13 @@ export interface StrictHost extends Site {
 
 /** Starts `grantry serve` behind a host whose session cookie has `SameSite=Strict`. */
 export async function startStrictHost(): Promise<StrictHost> {
-  const folder = await mkdtemp(join(tmpdir(), "grantry-e2e-"));
   const port = await freePort();
   const callbacks: boolean[] = [];
   const [host, provider] = await Promise.all([startHost(port, callbacks), startProvider()]);
   // A name and an address are two sites.
-  const [url, other] = [`http://127.0.0.1:${portOf(host)}`, `http://localhost:${portOf(provider)}`];
-  const config = join(folder, "grantry.toml");
-  await run(BINARY, ["keys", "generate", "--out", join(folder, "primary.key")]);
-  await writeFile(config, settings(url, port, `localhost:${portOf(provider)}`));
-  const server = spawn(BINARY, ["serve", "--config", config], { stdio: "ignore" });
-  const exited = new Promise((resolve) => server.once("exit", resolve));
-  const stop = async () => {
-    host.close();
-    provider.close();
-    server.kill("SIGTERM");
-    await exited;
-    await rm(folder, { recursive: true, force: true });
-  };
-  for (let polls = 0; polls < 600; polls += 1) {
-    if (await fetch(`${url}/readyz`).then(({ ok }) => ok)) {
-      return { url, provider: other, callbacks, stop };
-    }
-    await new Promise((resolve) => setTimeout(resolve, 100));
-  }
-  await stop();
-  throw new Error("the server did not become ready");
+  const [url, target] = [`http://127.0.0.1:${portOf(host)}`, `localhost:${portOf(provider)}`];
+  const site = await startBehind([host, provider], url, settings(url, port, target));
+  return { ...site, provider: `http://${target}`, callbacks };
 }
 
 function hasSession({ headers }: IncomingMessage): boolean {
@@ -69,15 +43,7 @@ function startHost(port: number, callbacks: boolean[]): Promise<Server> {
     if (/\/(_oauth_context\/|_oauth_profile_callback\?)/.test(incoming.url ?? "")) {
       callbacks.push(hasSession(incoming));
     }
-    const forwarded = request(
-      { host: "127.0.0.1", port, path: incoming.url, method: incoming.method, headers },
-      (response) => {
-        outgoing.writeHead(response.statusCode ?? 502, response.headers);
-        response.pipe(outgoing);
-      },
-    );
-    forwarded.on("error", () => outgoing.writeHead(502).end());
-    incoming.pipe(forwarded);
+    passOn(incoming, outgoing, port, { headers });
   });
   return listening(host);
 }
@@ -104,14 +70,6 @@ function startProvider(): Promise<Server> {
     );
   });
   return listening(provider);
-}
-
-function listening(server: Server): Promise<Server> {
-  return new Promise((resolve) => server.listen(0, "127.0.0.1", () => resolve(server)));
-}
-
-function portOf(server: Server): number {
-  return (server.address() as AddressInfo).port;
 }
 
 function settings(url: string, port: number, provider: string): string {
