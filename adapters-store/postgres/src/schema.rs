@@ -128,10 +128,12 @@ pub(crate) async fn open(pool: &Pool, options: &PostgresOptions) -> Result<Inspe
 async fn try_open(connection: &Connection, options: &PostgresOptions) -> Result<Inspected, PgError> {
     check_server(connection).await?;
     let tracked = tracked(connection).await?;
-    if applied(connection).await? == 0 {
-        check_creation(connection).await?;
-    }
-    while applied(connection).await? < MIGRATIONS.len() {
+    loop {
+        match applied(connection).await? {
+            0 => check_creation(connection).await?,
+            applied if applied < MIGRATIONS.len() => {}
+            _ => break,
+        }
         migrate(connection, options).await?;
     }
     check_privileges(connection).await?;

@@ -69,6 +69,11 @@ impl Pooler {
         (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)) >= PREPARES
     }
 
+    /// The settings of one that does not follow prepared statements, for either version.
+    pub fn without_prepared_statements() -> &'static [&'static str] {
+        if Self::prepares_statements() { &["max_prepared_statements = 0"] } else { &[] }
+    }
+
     /// The URL of a database through the pooler. The role is that of the server's URL, whichever the client names.
     pub fn url(&self, database: &str) -> String {
         format!("postgres://postgres@127.0.0.1:{}/{database}", self.port)

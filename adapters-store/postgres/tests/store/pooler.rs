@@ -123,8 +123,7 @@ async fn on_another_connection(settings: &[&str]) -> Result<(), StoreError> {
 
 #[tokio::test]
 async fn prepared_statements_need_a_pooler_that_follows_them() {
-    let without = if Pooler::prepares_statements() { &["max_prepared_statements = 0"][..] } else { &[] };
-    match on_another_connection(without).await {
+    match on_another_connection(Pooler::without_prepared_statements()).await {
         Err(StoreError::Unusable(text)) => assert!(text.contains("`statement_cache`"), "{text}"),
         other => panic!("a statement that is not prepared was run: {other:?}"),
     }

@@ -92,17 +92,22 @@ async fn use_deployment(site: &Site, provider: &MockProvider, connector: &Connec
     assert_eq!(server.stop(Signal::TERM).0, Some(0));
 }
 
-/// `serve` and `check` end with the code 1 and this text, `serve` with one sentence. Neither shows the password `hunter2`.
+/// `serve` and `check` end with the code 1 and this text.
 fn assert_refused(site: &Site, expected: &str) {
-    for command in ["serve", "check"] {
-        let refused = run_at(site, &[command]);
-        let output = format!("{}{}", refused.stdout, refused.stderr);
-        assert_eq!(refused.code, Some(1), "{command} {output}");
-        assert!(output.contains(expected) && !output.contains("hunter2"), "{command} {output}");
-        if command == "serve" {
-            let sentences = refused.stderr.lines().filter(|line| line.starts_with("grantry: ")).count();
-            assert_eq!(sentences, 1, "{}", refused.stderr);
-        }
+    for command in [&["serve"], &["check"]] {
+        assert_refuses(site, command, expected);
+    }
+}
+
+/// A command ends with the code 1 and this text, `serve` with one sentence. None shows the password `hunter2`.
+fn assert_refuses(site: &Site, command: &[&str], expected: &str) {
+    let refused = run_at(site, command);
+    let output = format!("{}{}", refused.stdout, refused.stderr);
+    assert_eq!(refused.code, Some(1), "{command:?} {output}");
+    assert!(output.contains(expected) && !output.contains("hunter2"), "{command:?} {output}");
+    if command == ["serve"] {
+        let sentences = refused.stderr.lines().filter(|line| line.starts_with("grantry: ")).count();
+        assert_eq!(sentences, 1, "{}", refused.stderr);
     }
 }
 
@@ -139,17 +144,9 @@ async fn a_database_that_cannot_be_used_stops_the_start_with_one_sentence() {
         (latin.url(), "", "does not have the encoding UTF8"),
     ] {
         let site = site_at(&url, lines);
-        for command in [&["serve"][..], &["check"], &["keys", "status"]] {
-            let refused = run_at(&site, command);
-            let output = format!("{}{}", refused.stdout, refused.stderr);
-            // Of a database of another deployment, only the key ids are counted.
-            assert_eq!(refused.code, Some(1), "{command:?} {output}");
-            assert!(output.contains(expected) && !output.contains("hunter2"), "{command:?} {output}");
-            if command == ["serve"] {
-                let sentences = refused.stderr.lines().filter(|line| line.starts_with("grantry: ")).count();
-                assert_eq!(sentences, 1, "{}", refused.stderr);
-            }
-        }
+        assert_refused(&site, expected);
+        // Of a database of another deployment, only the key ids are counted.
+        assert_refuses(&site, &["keys", "status"], expected);
     }
 }
 

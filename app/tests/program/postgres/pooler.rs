@@ -2,7 +2,6 @@
 
 use grantry_test_postgres::{Pooler, TestDatabase};
 use grantry_testkit::provider::MockProvider;
-
 use rustix::process::Signal;
 
 use super::{install, reaching, run_at, site_at, use_deployment};
@@ -22,8 +21,7 @@ async fn is_used_behind(settings: &[&str], lines: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deployment_is_used_behind_a_pooler() {
-    let without = if Pooler::prepares_statements() { &["max_prepared_statements = 0"][..] } else { &[] };
-    is_used_behind(without, "").await;
+    is_used_behind(Pooler::without_prepared_statements(), "").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -39,8 +37,7 @@ async fn a_deployment_prepares_statements_behind_a_pooler_that_follows_them() {
 #[tokio::test]
 async fn prepared_statements_behind_a_pooler_that_does_not_follow_them_stop_the_next_start() {
     let database = TestDatabase::new().await;
-    let without = if Pooler::prepares_statements() { &["max_prepared_statements = 0"][..] } else { &[] };
-    let pooler = Pooler::start(&database.url(), 1, without);
+    let pooler = Pooler::start(&database.url(), 1, Pooler::without_prepared_statements());
     let site = site_at(&pooler.url(database.name()), "store.statement_cache = true");
     assert_eq!(site.serve().stop(Signal::TERM).0, Some(0));
     let refused = run_at(&site, &["serve"]);

@@ -7,9 +7,9 @@ use grantry_domain::authorization::AuthorizationId;
 use grantry_domain::ports::{
     AuditEvent, AuthorizationStore, FailedAttempt, Lease, LeaseRequest, RefreshLeases, StoreError, StorePorts,
 };
-use grantry_domain::usecase::TokenError;
+use grantry_domain::usecase::{IssuedAccessToken, TokenError};
 use grantry_testkit::doubles::{Operation, Reuse};
-use shuttle::future::{block_on, spawn};
+use shuttle::future::{JoinHandle, block_on, spawn};
 use shuttle::rand::{Rng as _, thread_rng};
 
 use crate::deployment::{Deployment, Node, alice, drive};
@@ -70,14 +70,20 @@ fn without_leases_the_search_finds_a_second_refresh() {
     assert!(finds(move || block_on(refresh_once(without))));
 }
 
+/// Two nodes, and a caller of each that has begun to wait for the token.
+async fn waiting(deployment: &Deployment) -> ([Node; 2], Vec<JoinHandle<Option<Result<IssuedAccessToken, TokenError>>>>) {
+    let nodes = [deployment.node().await, deployment.node().await];
+    let callers = nodes.iter().map(|node| spawn(node.token())).collect();
+    (nodes, callers)
+}
+
 /// One node disconnects while the callers of both refresh.
 #[test]
 fn r41_after_a_disconnect_nothing_is_valid_at_the_provider() {
     search(|| {
         block_on(async {
             let deployment = Deployment::expired(Reuse::Strict, Deadlines::AreMet).await;
-            let nodes = [deployment.node().await, deployment.node().await];
-            let waiting: Vec<_> = nodes.iter().map(|node| spawn(node.token())).collect();
+            let (nodes, waiting) = waiting(&deployment).await;
             let other = nodes[1].connections.clone();
             let disconnect = async move { other.disconnect(&alice(), &drive(), None).await };
             let disconnected = spawn(nodes[1].process.run(disconnect));
@@ -101,8 +107,7 @@ fn r37_a_node_that_ends_in_the_middle_loses_no_grant() {
     search(|| {
         block_on(async {
             let deployment = Deployment::expired(Reuse::Grace, Deadlines::CanPass).await;
-            let nodes = [deployment.node().await, deployment.node().await];
-            let waiting: Vec<_> = nodes.iter().map(|node| spawn(node.token())).collect();
+            let (nodes, waiting) = waiting(&deployment).await;
             for _ in 0..thread_rng().gen_range(0..60) {
                 shuttle::future::yield_now().await;
             }

@@ -39,7 +39,8 @@ pub(crate) fn run(context: &Context) -> Result<Outcome> {
         Ok(base) => base.revision.clone(),
         Err(reason) => return Ok(Outcome::Skipped(reason)),
     };
-    let folder = context.target()?.join("release-check/speed");
+    let target = context.target()?;
+    let folder = target.join("release-check/speed");
     check_out(&context.shell()?, context.root(), &base, &folder)?;
     let mut sheet = Sheet::default();
     let (mut before, mut now) = (Figures::default(), Figures::default());
@@ -51,7 +52,7 @@ pub(crate) fn run(context: &Context) -> Result<Outcome> {
                 sheet.note(format!("the base does not have the measurement {name}"));
                 break;
             };
-            let present = measure(context.root(), &context.target()?, name)?;
+            let present = measure(context.root(), &target, name)?;
             let present = present.ok_or_else(|| format!("`cargo xtask bench {name}` does not exist"))?;
             if round > 0 {
                 before.add(lines);
