@@ -17,6 +17,10 @@ pub enum OpenStoreError {
         /// The reason.
         error: StoreError,
     },
+    /// The text is not the URL of a database.
+    #[cfg(feature = "postgres")]
+    #[error(transparent)]
+    Url(#[from] grantry_store_postgres::InvalidPostgresUrl),
     /// The configuration names a kind of store that this build does not contain.
     #[error("`store.url` names an SQLite file, and this build contains no SQLite; build with the feature `sqlite`")]
     NotInThisBuild,

@@ -1,8 +1,5 @@
 //! Opening the store of a configuration.
 
-#[cfg(feature = "postgres")]
-use grantry_domain::ports::StoreError;
-
 use super::{AppStore, Database, OpenStoreError};
 
 /// What a configuration sets beside the database.
@@ -29,8 +26,7 @@ pub(crate) async fn open(database: &Database, settings: &OpenOptions) -> Result<
             options.deployment_id = deployment_id;
             options.connections = usize::try_from(settings.connections).unwrap_or(usize::MAX);
             options.statement_cache = settings.statement_cache;
-            let opened = grantry_store_postgres::PostgresStore::open(options).await;
-            opened.map(|store| std::sync::Arc::new(store).into()).map_err(|error| unusable(database, error))
+            super::postgres::open(options).await
         }
     }
 }
@@ -42,12 +38,7 @@ pub(crate) async fn is_new(database: &Database) -> Result<bool, OpenStoreError> 
         #[cfg(feature = "postgres")]
         Database::Postgres(url) => {
             let is_empty = grantry_store_postgres::is_empty(&super::postgres::options(url)).await;
-            is_empty.map_err(|error| unusable(database, error))
+            is_empty.map_err(|error| OpenStoreError::Database { database: database.clone(), error })
         }
     }
-}
-
-#[cfg(feature = "postgres")]
-fn unusable(database: &Database, error: StoreError) -> OpenStoreError {
-    OpenStoreError::Database { database: database.clone(), error }
 }

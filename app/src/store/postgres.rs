@@ -6,7 +6,23 @@ use async_trait::async_trait;
 use grantry_runtime::SystemRandom;
 use grantry_store_postgres::{PostgresOptions, PostgresStore, PostgresUrl, StoreFault};
 
-use super::{AppStore, StoreLifecycle};
+use super::{AppStore, Database, OpenStoreError, StoreLifecycle};
+
+impl AppStore {
+    /// The `PostgreSQL` database at `url`, such as `postgres://grantry@db.example.com/grantry`, with the clock of its server. Its
+    /// tables are created if they do not exist. Open a `PostgresStore` for other options; an `Arc` of it converts to this type
+    /// as well.
+    pub async fn postgres(url: &str) -> Result<Self, OpenStoreError> {
+        open(options(&PostgresUrl::parse(url)?)).await
+    }
+}
+
+/// Opens the database, and creates its tables if they do not exist. Without a deployment id it gets a random one.
+pub(super) async fn open(options: PostgresOptions) -> Result<AppStore, OpenStoreError> {
+    let database = Database::Postgres(Box::new(options.url.clone()));
+    let opened = PostgresStore::open(options).await;
+    opened.map(|store| Arc::new(store).into()).map_err(|error| OpenStoreError::Database { database, error })
+}
 
 /// The options of a store with the randomness of the system.
 pub(super) fn options(url: &PostgresUrl) -> PostgresOptions {

@@ -8,6 +8,7 @@ mod tls;
 use std::fs;
 use std::time::{Duration, Instant};
 
+use grantry::store::{AppStore, OpenStoreError};
 use grantry_domain::connector::Connector;
 use grantry_test_postgres::{TestDatabase, private_cluster};
 use grantry_testkit::provider::{Client, MockProvider};
@@ -180,4 +181,19 @@ fn until_ready_is(browser: &mut Browser, status: u16) {
         assert!(Instant::now() < deadline, "/readyz does not become {status}");
         std::thread::sleep(Duration::from_millis(50));
     }
+}
+
+#[tokio::test]
+async fn a_host_opens_the_database_by_its_url() {
+    let database = TestDatabase::new().await;
+    let first = AppStore::postgres(&database.url()).await.unwrap();
+    let second = AppStore::postgres(&database.url()).await.unwrap();
+    assert_eq!(first.deployment_id(), second.deployment_id());
+    first.close().await;
+    second.close().await;
+    let refused = AppStore::postgres("postgres://grantry:hunter2@").await.unwrap_err();
+    assert!(matches!(refused, OpenStoreError::Url(_)), "{refused}");
+    assert!(!format!("{refused} {refused:?}").contains("hunter2"), "{refused:?}");
+    let absent = AppStore::postgres(&format!("{}_absent", database.url())).await.unwrap_err();
+    assert!(matches!(absent, OpenStoreError::Database { .. }), "{absent}");
 }
