@@ -9,11 +9,11 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use axum::extract::{Json, State};
+use axum::Router;
+use axum::extract::{Form, State};
 use axum::http::{HeaderMap, StatusCode, header};
-use axum::response::AppendHeaders;
-use axum::routing::{get, post};
-use axum::{Router, response::IntoResponse};
+use axum::response::{AppendHeaders, Html, IntoResponse, Redirect};
+use axum::routing::get;
 use grantry::domain::encoding::hex;
 use grantry::domain::ports::SecureRandom as _;
 use grantry::prelude::*;
@@ -38,11 +38,10 @@ fn roles(user: &UserId) -> Vec<(SpaceId, Role)> {
 #[async_trait]
 impl Directory for Host {
     async fn membership(&self, user: &UserId, space: &SpaceId) -> Result<Membership, DirectoryError> {
-        let is_user = USERS.contains(&user.as_str());
-        let status = if is_user { UserStatus::Active } else { UserStatus::Unknown };
         let space_exists = MEMBERS.iter().any(|(_, id, _)| *id == space.as_str());
         let role = roles(user).into_iter().find(|(id, _)| id == space).map(|(_, role)| role);
-        Ok(Membership { space_exists, user: status, role })
+        let user = if USERS.contains(&user.as_str()) { UserStatus::Active } else { UserStatus::Unknown };
+        Ok(Membership { space_exists, user, role })
     }
 }
 
@@ -69,8 +68,12 @@ impl Authenticator for Host {
     }
 }
 
-/// The log-in of the host, with `["u_ada", "u_ada-pw"]`. A real host compares with a password hash.
-async fn log_in(State(host): State<Arc<Host>>, Json((name, password)): Json<(String, String)>) -> impl IntoResponse {
+/// The log-in page of the host.
+const PAGE: &str = r#"<form method="post"><input name="name"><input name="password" type=password><button>Log in</button>"#;
+
+/// The log-in of the host, with `u_ada` and `u_ada-pw`. A real host compares with a password hash.
+async fn log_in(State(host): State<Arc<Host>>, Form(fields): Form<HashMap<String, String>>) -> impl IntoResponse {
+    let [name, password] = ["name", "password"].map(|field| fields.get(field).cloned().unwrap_or_default());
     let is_correct = USERS.contains(&name.as_str()) && password == format!("{name}-pw");
     let user = UserId::new(name).ok().filter(|_| is_correct).ok_or(StatusCode::UNAUTHORIZED)?;
     let mut bytes = [0; 32];
@@ -79,7 +82,7 @@ async fn log_in(State(host): State<Arc<Host>>, Json((name, password)): Json<(Str
     // Over https also `Secure`.
     let cookie = format!("session={session}; Path=/; HttpOnly; SameSite=Lax");
     host.0.lock().unwrap_or_else(PoisonError::into_inner).insert(session, user);
-    Ok::<_, StatusCode>(AppendHeaders([(header::SET_COOKIE, cookie)]))
+    Ok::<_, StatusCode>((AppendHeaders([(header::SET_COOKIE, cookie)]), Redirect::to("/oauth/")))
 }
 
 /// Builds the application, with key and database in `folder`, and the router of the host with Grantry below `/oauth`.
@@ -94,8 +97,9 @@ pub(crate) async fn build(folder: &Path, origin: &str, egress: EgressPolicy) -> 
     let identity = Identity::with_authenticator(host.clone(), host.clone(), host.clone());
     let public = PublicBaseUrl::new(&format!("{origin}/oauth"))?;
     let app = App::builder(public, store, keyring, identity).egress(egress).build().await?;
-    let pages = Router::new().route("/", get(async || "the page of the host")).route("/log-in", post(log_in));
-    let router = pages.with_state(host).nest_service("/oauth", app.router());
+    let pages = Router::new().route("/", get(async || "the page of the host"));
+    let pages = pages.route("/log-in", get(async || Html(PAGE)).post(log_in)).with_state(host);
+    let router = pages.nest_service("/oauth", app.router());
     Ok((app, router))
 }
 

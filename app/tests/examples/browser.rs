@@ -50,23 +50,28 @@ impl Browser {
 
     /// Calls the API as a script of a page does.
     pub(crate) async fn call(&mut self, method: Method, path: &str, body: Value) -> Response {
-        self.send(method, path, "cors", Some(body)).await
+        self.send(method, path, "cors", Some(("application/json", body.to_string()))).await
     }
 
     pub(crate) async fn post(&mut self, path: &str, body: Value) -> Response {
         self.call(Method::POST, path, body).await
     }
 
-    async fn send(&mut self, method: Method, url: &str, mode: &str, body: Option<Value>) -> Response {
+    /// Sends a form of a page of the host.
+    pub(crate) async fn submit(&mut self, path: &str, fields: &str) -> Response {
+        self.send(Method::POST, path, "navigate", Some(("application/x-www-form-urlencoded", fields.to_owned()))).await
+    }
+
+    async fn send(&mut self, method: Method, url: &str, mode: &str, body: Option<(&str, String)>) -> Response {
         let origin = format!("http://{}", self.host);
         let path = url.strip_prefix(&origin).unwrap_or(url);
         let cookies: Vec<_> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
         let mut request = Request::builder().method(method).uri(path).header(header::HOST, &self.host);
         request = request.header("sec-fetch-mode", mode).header(header::COOKIE, cookies.join("; "));
-        let body = if let Some(body) = body {
+        let body = if let Some((media_type, body)) = body {
             request = request.header("sec-fetch-site", "same-origin").header(header::ORIGIN, origin);
-            request = request.header(header::CONTENT_TYPE, "application/json");
-            Body::from(body.to_string())
+            request = request.header(header::CONTENT_TYPE, media_type);
+            Body::from(body)
         } else {
             request = request.header("sec-fetch-site", "cross-site").header("sec-fetch-dest", "document");
             Body::empty()

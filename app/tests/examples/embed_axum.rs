@@ -30,8 +30,10 @@ async fn build(folder: &Path, egress: &[&str]) -> (App, Router) {
 
 async fn logged_in(router: &Router, name: &str) -> Browser {
     let mut browser = Browser::new(router, HOST);
-    let response = browser.post("/log-in", json!([name, format!("{name}-pw")])).await;
-    assert_eq!(response.status, StatusCode::OK, "{response:?}");
+    let page = browser.open("/log-in").await;
+    assert!(page.body.contains(r#"<form method="post">"#), "{page:?}");
+    let response = browser.submit("/log-in", &format!("name={name}&password={name}-pw")).await;
+    assert_eq!((response.status, response.location.as_str()), (StatusCode::SEE_OTHER, "/oauth/"), "{response:?}");
     browser
 }
 
@@ -107,7 +109,9 @@ async fn the_host_signs_its_users_in_and_decides_about_their_spaces() {
     let (app, router) = build(folder.path(), &[]).await;
     let mut stranger = Browser::new(&router, HOST);
     assert_eq!(stranger.open("/").await.body, "the page of the host");
-    assert_eq!(stranger.post("/log-in", json!(["u_ada", "wrong"])).await.status, StatusCode::UNAUTHORIZED);
+    for fields in ["name=u_ada&password=wrong", "name=u_zoe&password=u_zoe-pw", "name=u_ada", ""] {
+        assert_eq!(stranger.submit("/log-in", fields).await.status, StatusCode::UNAUTHORIZED, "{fields}");
+    }
     assert_eq!(stranger.open("/oauth/api/session").await.status, StatusCode::UNAUTHORIZED);
     let mut ada = logged_in(&router, "u_ada").await;
     let session = ada.open("/oauth/api/session").await;

@@ -7,10 +7,22 @@ fn lines(text: &str) -> Vec<&str> {
     text.lines().map(str::trim).filter(|line| !line.is_empty()).collect()
 }
 
+fn read(path: &str) -> String {
+    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
+}
+
+/// The guide quotes the first example whole, so that a reader can copy it from the page.
+#[test]
+fn each_line_of_the_first_example_is_in_the_guide() {
+    let (guide, example) = (read("../docs/embedding.md"), read("examples/embed_axum.rs"));
+    let quoted: Vec<_> = guide.split("```rs\n").skip(1).flat_map(|rest| lines(rest.split("```").next().unwrap())).collect();
+    for line in lines(&example).into_iter().filter(|line| !line.starts_with("//")) {
+        assert!(quoted.contains(&line), "the guide does not quote:\n{line}");
+    }
+}
+
 #[test]
 fn each_quotation_of_the_guide_is_in_an_example() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let read = |path: &str| std::fs::read_to_string(root.join(path)).unwrap();
     let files = [
         "embed_axum.rs",
         "domain_only.rs",
