@@ -199,7 +199,7 @@ async fn errors_and_statuses_of_the_api_are_returned() {
         assert_eq!(run(&app, "alice").await, Ok(status));
     }
     assert_eq!(app.refreshes(), 0, "only a 401 forces a refresh");
-    app.store.fail_next(Method::GetConnector, Fault::UNAVAILABLE);
+    app.store.fail_next(Method::AccessTokenView, Fault::UNAVAILABLE);
     assert_eq!(run(&app, "alice").await.unwrap_err().code(), "store_unavailable");
     app.profiles.refuse("{}", "config.baseUrl", "must be https");
     assert_eq!(run(&app, "alice").await.unwrap_err().code(), "provider_misconfigured");

@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::authorization::{Authorization, GrantSecrets, Reason, RequiredBinding, StatusKind, connector_status};
 use crate::connector::{AuthMode, Connector, ConnectorKey};
 use crate::encoding::sha256;
-use crate::identity::{Actor, ConnectionName, Role};
+use crate::identity::{Actor, ConnectionName, Role, UserId};
 use crate::ports::{
     AccessTokenView, AuditEvent, AuditKind, AuditOutcome, AuthorizationQueries, StatusRow, StoreClock, StoreError, Versioned,
 };
@@ -74,7 +74,24 @@ impl AccessTokens {
         request: &AccessTokenRequest,
         rejected: Option<[u8; 32]>,
     ) -> Result<IssuedAccessToken, TokenError> {
-        let result = self.find(request, rejected).await;
+        self.recorded(request, self.find(request, rejected).await).await
+    }
+
+    /// The same for a caller that has read the grants, after [`Access::authorize`] for this user.
+    pub(super) async fn issue_from(
+        &self,
+        request: &AccessTokenRequest,
+        view: AccessTokenView,
+    ) -> Result<IssuedAccessToken, TokenError> {
+        let found = match self.require_permission(request) {
+            Ok(()) => self.find_in(request, None, view).await,
+            Err(error) => Err(error),
+        };
+        self.recorded(request, found).await
+    }
+
+    /// Records a refusal.
+    async fn recorded<T>(&self, request: &AccessTokenRequest, result: Result<T, TokenError>) -> Result<T, TokenError> {
         if let Err(error) = &result
             && let Ok(now) = self.store_clock.now().await
         {
@@ -98,15 +115,28 @@ impl AccessTokens {
     }
 
     async fn find(&self, request: &AccessTokenRequest, rejected: Option<[u8; 32]>) -> Result<IssuedAccessToken, TokenError> {
+        self.require_permission(request)?;
+        self.access.authorize(&request.user, &request.connector.space, Role::Viewer).await?;
+        let view = self.view(&request.connector, &request.user, request.connection.clone()).await?;
+        self.find_in(request, rejected, view).await
+    }
+
+    /// What does not depend on the stored grants.
+    fn require_permission(&self, request: &AccessTokenRequest) -> Result<(), TokenError> {
         self.require_trail()?;
         // Only a back end acts for other users. The adapter that authenticates it checks its permissions.
-        if let Actor::Person(user) = &request.actor
-            && *user != request.user
-        {
-            return Err(AccessError::Forbidden.into());
+        match &request.actor {
+            Actor::Person(user) if *user != request.user => Err(AccessError::Forbidden.into()),
+            Actor::Person(_) | Actor::Agent(_) | Actor::System => Ok(()),
         }
-        self.access.authorize(&request.user, &request.connector.space, Role::Viewer).await?;
-        let view = self.view(request, request.connection.clone()).await?;
+    }
+
+    async fn find_in(
+        &self,
+        request: &AccessTokenRequest,
+        rejected: Option<[u8; 32]>,
+        view: AccessTokenView,
+    ) -> Result<IssuedAccessToken, TokenError> {
         if view.connector.auth_mode == AuthMode::Shared {
             let token = self.shared.token(&view.connector, request.destination.as_ref(), rejected, view.now).await?;
             let event = AuditEvent::new(AuditKind::AccessTokenIssued, request.actor.clone(), view.now);
@@ -132,7 +162,7 @@ impl AccessTokens {
         let outcome = self.refresher.refresh(usable.grant.id(), goal).await;
         // The stored grant decides: another node may have refreshed, or the user disconnected.
         let connection = usable.grant.owner().connection.clone();
-        let view = self.view(request, Some(connection.clone())).await?;
+        let view = self.view(&request.connector, &request.user, Some(connection.clone())).await?;
         let usable = self.usable(request, Some(&connection), view, Reading::AfterRefresh).await?;
         if meets(&usable, Freshness::Valid) {
             return self.issued(request, usable);
@@ -153,12 +183,14 @@ impl AccessTokens {
         })
     }
 
-    async fn view(
+    /// The connector, and the grants that a request can mean.
+    pub(super) async fn view(
         &self,
-        request: &AccessTokenRequest,
+        connector: &ConnectorKey,
+        user: &UserId,
         connection: Option<ConnectionName>,
     ) -> Result<AccessTokenView, TokenError> {
-        let view = self.queries.access_token_view(&request.connector, &request.user, connection).await?;
+        let view = self.queries.access_token_view(connector, user, connection).await?;
         view.ok_or(TokenError::Access(AccessError::NotFound))
     }
 

@@ -126,8 +126,8 @@ fn named_in_connection(headers: &HeaderMap) -> Vec<String> {
 /// browser to a page here.
 pub(super) fn response_headers(fields: Vec<(String, Vec<u8>)>, is_own: impl Fn(&Url) -> bool) -> HeaderMap {
     let mut headers = HeaderMap::with_capacity(fields.len() + 3);
-    for (name, value) in fields {
-        let name = name.to_ascii_lowercase();
+    for (mut name, value) in fields {
+        name.make_ascii_lowercase();
         let acts_here = ON_THIS_ORIGIN.contains(&name.as_str())
             || name.ends_with(CDN_CACHE)
             || ON_THIS_ORIGIN_BY_PREFIX.iter().any(|prefix| name.starts_with(prefix))
@@ -135,7 +135,7 @@ pub(super) fn response_headers(fields: Vec<(String, Vec<u8>)>, is_own: impl Fn(&
         if acts_here {
             continue;
         }
-        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::from_bytes(&value)) {
+        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
             headers.append(name, value);
         }
     }

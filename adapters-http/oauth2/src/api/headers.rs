@@ -10,17 +10,20 @@ use crate::server::AGENT;
 const MAX_FIELDS: usize = 64;
 
 /// The header fields of a request. Fails if the caller must not set one of them.
-pub(super) fn request_headers<'a>(
-    fields: impl ExactSizeIterator<Item = (&'a str, &'a [u8])>,
-) -> Result<HeaderMap, ApiRequestRefused> {
+pub(super) fn request_headers<N: AsRef<str>, V>(
+    fields: impl ExactSizeIterator<Item = (N, V)>,
+) -> Result<HeaderMap, ApiRequestRefused>
+where
+    HeaderValue: TryFrom<V>,
+{
     let refused = |problem| ApiRequestRefused { field: "params.headers", problem };
     if fields.len() > MAX_FIELDS {
         return Err(refused("contains more than 64 fields"));
     }
     let mut headers = HeaderMap::with_capacity(fields.len() + 1);
     for (name, value) in fields {
-        let name = HeaderName::try_from(name).map_err(|_| refused("contains a field with an invalid name"))?;
-        let value = HeaderValue::from_bytes(value).map_err(|_| refused("contains a field with an invalid value"))?;
+        let name = HeaderName::try_from(name.as_ref()).map_err(|_| refused("contains a field with an invalid name"))?;
+        let value = HeaderValue::try_from(value).map_err(|_| refused("contains a field with an invalid value"))?;
         if HOP_BY_HOP_FIELDS.contains(&name.as_str()) || RESERVED_FIELDS.contains(&name.as_str()) {
             return Err(refused("contains a field that a caller must not set"));
         }

@@ -81,7 +81,7 @@ impl ResourceServer for ApiCaller {
     async fn open(&self, request: StreamedRequest, token: &Secret) -> Result<StreamedResponse, ApiError> {
         let StreamedRequest { method: name, url, headers: fields, body, user } = request;
         let method = method(&name)?;
-        let fields = fields.iter().map(|(name, value)| (name.as_str(), value.as_slice()));
+        let fields = fields.into_iter();
         let mut headers = headers::request_headers(fields)?;
         if body.is_none() {
             announce_no_body(&method, &mut headers);
