@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 import grantry
+from grantry import _calls
 from grantry.errors import CLASSES
 from kit import RESULT, TOKEN, AnyClient, Scripted, problem
 
@@ -80,6 +81,12 @@ def test_the_table_of_the_readme_has_every_class_with_its_codes() -> None:
     of_the_server = {code: of_code.__name__ for code, of_code in CLASSES.items()}
     assert documented == {**of_the_server, **of_the_client, "internal": "GrantryError"}
     assert set(CLASSES) < set(grantry.ERROR_CODES)
+
+
+def test_the_readme_names_the_codes_after_which_a_request_is_repeated() -> None:
+    readme = (Path(__file__).parent.parent / "README.md").read_text("utf-8")
+    always = readme.partition("The code of the response decides:")[2].partition("permit it")[0]
+    assert set(always.split("`")[1::2]) == set(_calls._BEFORE_THE_API)
 
 
 @pytest.mark.parametrize(

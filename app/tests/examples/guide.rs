@@ -1,6 +1,9 @@
 //! The guide quotes the examples: each quotation is in one of them, line by line.
 
+use std::collections::BTreeSet;
 use std::path::Path;
+
+use toml::Table;
 
 /// The lines of a text without indentation and empty lines.
 fn lines(text: &str) -> Vec<&str> {
@@ -41,5 +44,43 @@ fn each_quotation_of_the_guide_is_in_an_example() {
         let quoted = lines(quotation);
         let is_in = |example: &String| lines(example).windows(quoted.len()).any(|window| window == quoted);
         assert!(examples.iter().any(is_in), "no example contains:\n{quotation}");
+    }
+}
+
+/// The hosts of the guide whose section has a block of dependencies, with their files.
+const HOSTS: [(&str, &[&str]); 4] = [
+    ("Dependencies", &["embed_axum.rs"]),
+    ("`domain_only`", &["domain_only.rs"]),
+    ("`agent_host`", &["agent_host.rs"]),
+    ("`embed_actix`", &["embed_actix/main.rs", "embed_actix/compose.rs", "embed_actix/routes.rs"]),
+];
+
+/// The names of dependencies as they are in a source.
+fn crates(manifest: &Table, table: &str) -> BTreeSet<String> {
+    manifest[table].as_table().unwrap().keys().map(|name| name.replace('-', "_")).collect()
+}
+
+/// Whether a path of the text begins with the name of the crate.
+fn uses(text: &str, name: &str) -> bool {
+    let is_part = |before: char| before.is_alphanumeric() || before == '_' || before == ':';
+    text.match_indices(&format!("{name}::")).any(|(at, _)| !text[..at].ends_with(is_part))
+}
+
+#[test]
+fn each_block_of_dependencies_has_the_crates_of_its_host() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let read = |path: &str| std::fs::read_to_string(root.join(path)).unwrap();
+    let manifest: Table = read("Cargo.toml").parse().unwrap();
+    let mut known = crates(&manifest, "dependencies");
+    known.append(&mut crates(&manifest, "dev-dependencies"));
+    known.insert("grantry".to_owned());
+    let guide = read("../docs/embedding.md");
+    for (section, files) in HOSTS {
+        let text = guide.split_once(&format!("\n## {section}")).unwrap().1;
+        let block = text.split_once("```toml\n").unwrap().1.split_once("```").unwrap().0;
+        let listed = crates(&block.parse().unwrap(), "dependencies");
+        let source: String = files.iter().map(|file| read(&format!("examples/{file}"))).collect();
+        let used: BTreeSet<_> = known.iter().filter(|name| uses(&source, name)).cloned().collect();
+        assert_eq!(listed, used, "{section}");
     }
 }
