@@ -18,7 +18,9 @@ pub use self::database::Database;
 pub use self::error::OpenStoreError;
 
 pub(crate) use self::database::StoreUrl;
-pub(crate) use self::open::{OpenOptions, is_new, open};
+#[cfg(feature = "cli")]
+pub(crate) use self::open::is_new;
+pub(crate) use self::open::open;
 
 /// Lifecycle and metrics of a store, beside its ports.
 #[async_trait]
