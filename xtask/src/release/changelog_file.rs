@@ -48,6 +48,11 @@ impl Entry {
         self.label == "breaking"
     }
 
+    /// Whether the entry has this label, if there is one, and contains `subject` in backticks.
+    pub(crate) fn mentions(&self, label: Option<&str>, subject: &str) -> bool {
+        label.is_none_or(|label| self.label == label) && self.quoted().any(|quoted| quoted == subject)
+    }
+
     /// What the text has in backticks.
     pub(crate) fn quoted(&self) -> impl Iterator<Item = &str> {
         self.text.split('`').skip(1).step_by(2)
@@ -109,13 +114,6 @@ impl Changelog {
         Ok(now.added(&base, context.has_release()).into_iter().cloned().collect())
     }
 
-    /// Whether an entry of the next release, with this label if there is one, contains `subject` in backticks.
-    pub(crate) fn mentions(&self, label: Option<&str>, subject: &str) -> bool {
-        let quoted = format!("`{subject}`");
-        let fits = |entry: &Entry| label.is_none_or(|label| entry.label == label) && entry.text.contains(&quoted);
-        self.unreleased().iter().any(fits)
-    }
-
     fn entry(&mut self, content: &str, line: usize) {
         let Some(found) = ENTRY.captures(content) else {
             return self.red(line, "the entry has no label or no area", FORM);
@@ -170,8 +168,9 @@ mod tests {
         let areas = vec!["app".to_owned(), "client".to_owned()];
         let entry = Entry { label: "feature".into(), areas, text: "Adds `x`, and `y`.".into(), line: 7 };
         assert_eq!(changelog.unreleased(), [entry]);
-        assert!(changelog.mentions(Some("feature"), "y") && changelog.mentions(None, "x"));
-        assert!(!changelog.mentions(Some("breaking"), "y") && !changelog.mentions(None, "z"));
+        let entry = &changelog.unreleased()[0];
+        assert!(entry.mentions(Some("feature"), "y") && entry.mentions(None, "x"));
+        assert!(!entry.mentions(Some("breaking"), "y") && !entry.mentions(None, "z"));
     }
 
     #[test]

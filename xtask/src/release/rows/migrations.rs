@@ -7,7 +7,7 @@ use regex::Regex;
 use xshell::cmd;
 
 use crate::Result;
-use crate::release::changelog_file::{self, Changelog};
+use crate::release::changelog_file::{self, Changelog, Entry};
 use crate::release::context::Context;
 use crate::release::row::{Outcome, Sheet};
 use crate::tidy::repository::{File, Repository, has_extension};
@@ -84,13 +84,11 @@ pub(crate) fn run(context: &Context) -> Result<Outcome> {
         sheet.note(format!("not compared: {reason}"));
         return Ok(sheet.outcome());
     }
-    let base = context.base_paths(STORES)?;
-    let base: BTreeSet<_> = base.into_iter().filter(|path| is_migration(path)).collect();
+    let entries = Changelog::added_entries(context)?;
+    let base: BTreeSet<_> = context.base_paths(STORES)?.into_iter().filter(|path| is_migration(path)).collect();
     for path in &base {
         if let Some(change) = change(context, path)? {
-            let what = format!("the migration was {change} after the base");
-            let mend = format!("restore {path} (`git checkout BASE -- {path}`), and add a migration with the next number");
-            edited(context, &mut sheet, &what, path, &mend);
+            edited(context, &entries, path, change, &mut sheet)?;
         }
     }
     let is_new = |file: &&File| is_migration(&file.path) && !base.contains(&file.path);
@@ -189,17 +187,24 @@ fn line_at(text: &str, offset: usize) -> usize {
 }
 
 /// Red after a release. Before the first one, databases are created again, and a changelog entry announces that.
-fn edited(context: &Context, sheet: &mut Sheet, what: &str, path: &str, mend: &str) {
-    let name = path.rsplit('/').next().unwrap_or(path);
-    let changelog = Changelog::parse(context.files.find(changelog_file::FILE).unwrap_or_default());
-    if !context.has_release() && changelog.mentions(Some("breaking"), name) {
-        sheet.note(format!("{path}: {what}; nothing is released yet"));
-    } else if context.has_release() {
-        sheet.red(what, path, mend);
-    } else {
-        let mend = format!("{mend}; or add an entry `- **breaking** (…): … `{name}` …` to {}", changelog_file::FILE);
-        sheet.red(what, path, mend);
+fn edited(context: &Context, entries: &[Entry], path: &str, change: &str, sheet: &mut Sheet) -> Result {
+    let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
+    let what = format!("the migration {name} was {change} after the base");
+    if !context.has_release() && entries.iter().any(|entry| entry.mentions(Some("breaking"), name)) {
+        sheet.note(format!("{folder}: {what}; nothing is released yet"));
+        return Ok(());
     }
+    let revision = &context.base()?.revision;
+    let restored = format!("run `git checkout {revision} -- {path}`, and add a migration with the next number");
+    let mend = if context.has_release() {
+        restored
+    } else {
+        let file = changelog_file::FILE;
+        format!("{restored}; or add an entry `- **breaking** (AREA): … `{name}` …` about the crate of the store to {file}")
+    };
+    // A removed file is no place.
+    sheet.red(what, if context.files.has(path) { path } else { folder }, mend);
+    Ok(())
 }
 
 fn is_migration(path: &str) -> bool {
