@@ -12,7 +12,7 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 use super::context::Context;
-use super::row::Finding;
+use super::row::{Finding, Place};
 use crate::Result;
 
 /// Where the changelog is, from the root.
@@ -146,7 +146,7 @@ impl Changelog {
     }
 
     fn red(&mut self, line: usize, what: &str, mend: &str) {
-        self.findings.push(Finding { what: what.to_owned(), place: format!("{FILE}:{line}"), mend: mend.to_owned() });
+        self.findings.push(Finding { what: what.to_owned(), place: Place::line(FILE, line), mend: mend.to_owned() });
     }
 }
 

@@ -70,7 +70,7 @@ const MISTAKES: &[Mistake] = &[
             "//! Text.\n#[utoipa::path(get, path = \"/api/planted\")]\nfn x() {}\n",
         );
     }),
-    mistake("documentation", "the page cannot be generated", |at| {
+    mistake("documentation", "error-codes.md cannot be generated", |at| {
         at.json("openapi.json", |api| codes(api).push("planted_code".into()));
     }),
     mistake("documentation", "describes nothing that exists", |at| {
@@ -81,7 +81,9 @@ const MISTAKES: &[Mistake] = &[
         // The name of the variable in the environment.
         at.edit(REFERENCE, "`GRANTRY_PROVIDERS_FOLDER`", "`GRANTRY_PLANTED`");
     }),
-    mistake("documentation", "the page is missing", |at| at.remove("docs/reference/audit-events.md")),
+    mistake("documentation", "the page docs/reference/audit-events.md is missing", |at| {
+        at.remove("docs/reference/audit-events.md");
+    }),
     mistake("documentation", "the command line option `--planted` is missing", |at| {
         at.write("app/src/cli/planted.rs", "//! Text.\nstruct Planted {\n    #[arg(long)]\n    planted: bool,\n}\n");
         at.write("docs/reference/command-line.md", "# Command line\n");
@@ -417,7 +419,7 @@ const MISTAKES: &[Mistake] = &[
     mistake("licences", "ban", |at| {
         at.edit("deny.toml", "deny = [\n", "deny = [\n    { crate = \"serde\", reason = \"planted\" },\n");
     }),
-    mistake("licences", "the licence `Planted` is not allowed", |at| {
+    mistake("licences", "the licence `Planted` of the package web/node_modules/planted is not allowed", |at| {
         at.json(NPM_LOCK, |lock| {
             lock["packages"]["web/node_modules/planted"] = serde_json::json!({ "version": "1.0.0", "license": "Planted" });
         });
@@ -571,12 +573,14 @@ impl Scratch {
         self.has_commits = true;
     }
 
-    /// The findings of a check.
+    /// The findings of a check. Each has a mend, and a place that exists.
     fn findings(&self, row: &Row) -> Vec<String> {
         match (row.run)(&self.context).unwrap() {
             Outcome::Red { findings, .. } => {
-                let is_complete = |finding: &Finding| !finding.mend.is_empty() && !finding.place.is_empty();
-                assert!(findings.iter().all(is_complete), "{findings:?}");
+                for Finding { what, place, mend } in &findings {
+                    assert_eq!(place.fault(&self.root), None, "{}: {what}", row.name);
+                    assert!(!mend.trim().is_empty() && !mend.contains("above"), "{}: {what}: {mend}", row.name);
+                }
                 findings.into_iter().map(|finding| finding.what).collect()
             }
             Outcome::Green { .. } | Outcome::Skipped(_) => Vec::new(),

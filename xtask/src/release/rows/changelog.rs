@@ -33,7 +33,8 @@ struct Area {
 pub(crate) fn run(context: &Context) -> Result<Outcome> {
     let mut sheet = Sheet::default();
     let Some(text) = context.files.find(FILE) else {
-        sheet.red("the file does not exist", FILE, format!("create {FILE} with a section `## Unreleased`"));
+        let mend = format!("create {FILE} with a section `## Unreleased`");
+        sheet.red(format!("{FILE} does not exist"), context.files.nearest(FILE), mend);
         return Ok(sheet.outcome());
     };
     let changelog = Changelog::parse(text);
@@ -66,7 +67,7 @@ pub(crate) fn run(context: &Context) -> Result<Outcome> {
                 }
                 let what = format!("`{area}` changed since {} and has no new entry: {}", base.revision, commits.join("; "));
                 let mend = format!(
-                    "add `- **LABEL** ({area}): …` to {FILE}, or end the message of a commit that users do not notice with \
+                    "add `- **LABEL** ({area}): …` to {FILE}, with a label of breaking, security, feature and fix, or end the message of a commit that users do not notice with \
                      `{EXEMPTION}`"
                 );
                 sheet.red(what, FILE, mend);

@@ -10,7 +10,7 @@ use xshell::{Shell, cmd};
 use crate::Result;
 use crate::release::changes;
 use crate::release::context::Context;
-use crate::release::row::{Outcome, Sheet};
+use crate::release::row::{Outcome, Place, Sheet};
 use crate::setup::tools::{self, Llvm};
 use crate::tidy::repository::has_extension;
 use crate::workspace;
@@ -26,6 +26,9 @@ const EXECUTED_BY_RELEASES: [(&str, &str); 8] = [
     ("xtask/src/release/publication/parts.rs", "the archives"),
     ("xtask/src/setup.rs", "the set-up"),
 ];
+
+/// Runs the tests without measuring coverage.
+const TESTS: &str = "cargo xtask test --only rust";
 
 /// Which lines of a source were executed.
 type Executed = BTreeMap<usize, bool>;
@@ -60,8 +63,10 @@ pub(crate) fn run(context: &Context) -> Result<Outcome> {
         sheet.note("no Rust source changed, so the tests ran without measuring coverage");
         // Other files can break them, such as `Cargo.lock`.
         let sh = context.shell()?;
-        if cmd!(sh, "cargo xtask test --only rust").run().is_err() {
-            sheet.red("the tests fail", "the output above", "run `cargo xtask test --only rust`");
+        let words = TESTS.split(' ').skip(1);
+        if cmd!(sh, "cargo {words...}").run().is_err() {
+            let mend = format!("run `{TESTS}` and mend what it reports");
+            sheet.red("the tests fail", Place::command(TESTS), mend);
         }
         return Ok(sheet.outcome());
     }
@@ -70,9 +75,13 @@ pub(crate) fn run(context: &Context) -> Result<Outcome> {
         (Ok(()), Ok(llvm)) => llvm,
         (Err(reason), _) | (_, Err(reason)) => return Ok(Outcome::Skipped(reason)),
     };
-    let Ok(report) = measure(&sh, &llvm)? else {
-        sheet.red("the tests fail when coverage is measured", "the output above", "run `cargo xtask test --only rust`");
-        return Ok(sheet.outcome());
+    let report = match measure(&sh, &llvm, &context.target()?)? {
+        Ok(report) => report,
+        Err(command) => {
+            let mend = format!("run `{TESTS}` and mend what it reports; if it passes, run the command of this finding");
+            sheet.red("the tests fail when coverage is measured", Place::Command(command), mend);
+            return Ok(sheet.outcome());
+        }
     };
     compare(&sources, &parse(&report, context.root()), &mut sheet);
     Ok(sheet.outcome())
@@ -102,18 +111,22 @@ fn is_source(path: &str) -> bool {
         && !path.starts_with("tests/fuzz/")
 }
 
-/// Runs all tests and returns the report in the format of lcov, or an error if a test fails.
-fn measure(sh: &Shell, llvm: &Llvm) -> Result<std::result::Result<String, xshell::Error>> {
-    let _cov = sh.push_env("LLVM_COV", &llvm.cov);
-    let _profdata = sh.push_env("LLVM_PROFDATA", &llvm.profdata);
-    let report = sh.create_temp_dir()?;
-    let report = report.path().join("lcov.info");
+/// Runs all tests and returns the report in the format of lcov, or the command if it fails. The report stays in the target folder.
+fn measure(sh: &Shell, llvm: &Llvm, target: &Path) -> Result<std::result::Result<String, String>> {
+    let (cov, profdata) = (&llvm.cov, &llvm.profdata);
+    let _cov = sh.push_env("LLVM_COV", cov);
+    let _profdata = sh.push_env("LLVM_PROFDATA", profdata);
+    let folder = target.join("release-check");
+    std::fs::create_dir_all(&folder)?;
+    let report = folder.join("lcov.info");
     let runner: &[&str] =
         if workspace::has_nextest(sh) { &["nextest", "--no-fail-fast"] } else { &["test", "--no-fail-fast"] };
     // Members below a folder `tests` are sources as well, which cargo-llvm-cov leaves out by default.
     let options = ["--workspace", "--all-targets", "--disable-default-ignore-filename-regex", "--lcov", "--output-path"];
-    if let Err(error) = cmd!(sh, "cargo llvm-cov {runner...} {options...} {report}").run() {
-        return Ok(Err(error));
+    if cmd!(sh, "cargo llvm-cov {runner...} {options...} {report}").run().is_err() {
+        let tools = format!("LLVM_COV={} LLVM_PROFDATA={}", cov.display(), profdata.display());
+        let (runner, options) = (runner.join(" "), options.join(" "));
+        return Ok(Err(format!("{tools} cargo llvm-cov {runner} {options} {}", report.display())));
     }
     Ok(Ok(std::fs::read_to_string(report)?))
 }
@@ -177,7 +190,7 @@ mod tests {
         compare(&changes, &coverage, &mut sheet);
         let Outcome::Red { findings, notes } = sheet.outcome() else { panic!("not red") };
         assert_eq!(findings.len(), 1);
-        assert_eq!(findings[0].place, "b/src/lib.rs:5");
+        assert_eq!(findings[0].place, Place::line("b/src/lib.rs", 5));
         assert_eq!(findings[0].what, "no test executes any of the 2 changed lines with code");
         assert!(notes[0].contains("1 of 4"), "{notes:?}");
     }

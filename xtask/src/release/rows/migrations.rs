@@ -7,6 +7,7 @@ use regex::Regex;
 use xshell::cmd;
 
 use crate::Result;
+use crate::manifests;
 use crate::release::changelog_file::{self, Changelog, Entry};
 use crate::release::context::Context;
 use crate::release::row::{Outcome, Sheet};
@@ -129,7 +130,7 @@ fn beside(path: &str, text: &str, new: &BTreeSet<String>, sheet: &mut Sheet) {
                 sheet.red(
                     "a permission gives no reason",
                     &place,
-                    "write why the previous release can run beside the statement",
+                    "write after `-- release:` why the previous release can run beside the statement, in at least 20 letters",
                 );
             }
             Some(_) if found.is_empty() => {
@@ -141,7 +142,7 @@ fn beside(path: &str, text: &str, new: &BTreeSet<String>, sheet: &mut Sheet) {
             None => {
                 for why in found {
                     let mend = "make the change in two releases: first one that no longer uses it, then this migration; or, if \
-                        the previous release is not affected, write `-- release: REASON` before the statement";
+                        the previous release is not affected, write a line with `-- release:` and the reason before the statement";
                     sheet.red(format!("the migration {why}"), &place, mend);
                 }
             }
@@ -188,10 +189,10 @@ fn line_at(text: &str, offset: usize) -> usize {
 
 /// Red after a release. Before the first one, databases are created again, and a changelog entry announces that.
 fn edited(context: &Context, entries: &[Entry], path: &str, change: &str, sheet: &mut Sheet) -> Result {
-    let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
+    let name = path.rsplit('/').next().unwrap_or(path);
     let what = format!("the migration {name} was {change} after the base");
     if !context.has_release() && entries.iter().any(|entry| entry.mentions(Some("breaking"), name)) {
-        sheet.note(format!("{folder}: {what}; nothing is released yet"));
+        sheet.note(format!("{path}: {what}; nothing is released yet"));
         return Ok(());
     }
     let revision = &context.base()?.revision;
@@ -199,11 +200,11 @@ fn edited(context: &Context, entries: &[Entry], path: &str, change: &str, sheet:
     let mend = if context.has_release() {
         restored
     } else {
-        let file = changelog_file::FILE;
-        format!("{restored}; or add an entry `- **breaking** (AREA): … `{name}` …` about the crate of the store to {file}")
+        let crates = manifests::crates(&context.files)?;
+        let area = crates.iter().find(|package| path.starts_with(&package.folder)).map_or("app", |package| package.area());
+        format!("{restored}; or add an entry `- **breaking** ({area}): … `{name}` …` to {}", changelog_file::FILE)
     };
-    // A removed file is no place.
-    sheet.red(what, if context.files.has(path) { path } else { folder }, mend);
+    sheet.red(what, context.files.nearest(path), mend);
     Ok(())
 }
 
