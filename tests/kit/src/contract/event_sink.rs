@@ -146,13 +146,18 @@ mod tests {
             let is_later = first.is_some_and(|first| first > 1);
             let is_repeated = first.is_some() && *locked(&self.last) == first;
             let mut events = events.to_vec();
-            match self.flaw {
-                Flaw::ReversesLaterDeliveries if is_later => events.reverse(),
-                Flaw::DropsLaterDeliveries if is_later => return Ok(()),
-                Flaw::RefusesRepeatedDeliveries if is_repeated => return Err(SinkError),
-                Flaw::StoresRepeatedDeliveriesThreeTimes if is_repeated => events.extend(events.clone()),
-                Flaw::RefusesEmptyDeliveries if events.is_empty() => return Err(SinkError),
-                _ => {}
+            let is = |flaw| self.flaw == flaw;
+            if is(Flaw::DropsLaterDeliveries) && is_later {
+                return Ok(());
+            }
+            if is(Flaw::RefusesRepeatedDeliveries) && is_repeated || is(Flaw::RefusesEmptyDeliveries) && events.is_empty() {
+                return Err(SinkError);
+            }
+            if is(Flaw::ReversesLaterDeliveries) && is_later {
+                events.reverse();
+            }
+            if is(Flaw::StoresRepeatedDeliveriesThreeTimes) && is_repeated {
+                events.extend(events.clone());
             }
             let delivered = self.inner.deliver(&events).await;
             if delivered.is_ok() {
@@ -162,18 +167,16 @@ mod tests {
         }
 
         async fn deliver_directly(&self, events: &[AuditEvent]) -> Result<(), SinkError> {
-            match self.flaw {
-                Flaw::DropsDirectEvents => self.inner.deliver_directly(&[]).await,
-                Flaw::FailsAfterTheFirstDirectEvent => {
-                    self.inner.deliver_directly(&events[..1]).await?;
-                    Err(SinkError)
-                }
-                Flaw::AcceptsDirectEventsWhileUnavailable => {
-                    // What is not stored is lost.
-                    self.inner.deliver_directly(events).await.or(Ok(()))
-                }
-                _ => self.inner.deliver_directly(events).await,
+            if self.flaw == Flaw::DropsDirectEvents {
+                return self.inner.deliver_directly(&[]).await;
             }
+            if self.flaw == Flaw::FailsAfterTheFirstDirectEvent {
+                self.inner.deliver_directly(&events[..1]).await?;
+                return Err(SinkError);
+            }
+            let delivered = self.inner.deliver_directly(events).await;
+            // What is not stored is lost.
+            if self.flaw == Flaw::AcceptsDirectEventsWhileUnavailable { Ok(()) } else { delivered }
         }
     }
 

@@ -346,23 +346,20 @@ mod tests {
 
     impl RowAuthenticator for Flawed {
         fn tag(&self, row: &AuthenticatedRow<'_>) -> RowTag {
-            match row {
-                AuthenticatedRow::Device { id, .. } if self.is(Flaw::IgnoresAColumn) => {
-                    self.inner.tag(&AuthenticatedRow::Device { id, username: "" })
-                }
-                _ => self.inner.tag(row),
+            if let (Flaw::IgnoresAColumn, AuthenticatedRow::Device { id, .. }) = (self.flaw, row) {
+                return self.inner.tag(&AuthenticatedRow::Device { id, username: "" });
             }
+            self.inner.tag(row)
         }
 
         fn verify(&self, row: &AuthenticatedRow<'_>, tag: &RowTag) -> Result<(), VaultError> {
             if self.is(Flaw::VerifiesWithEveryKey) {
                 self.inner.restore(KeyId(tag.key_id()));
             }
-            let verified = match row {
-                AuthenticatedRow::Device { id, .. } if self.is(Flaw::IgnoresAColumn) => {
-                    self.inner.verify(&AuthenticatedRow::Device { id, username: "" }, tag)
-                }
-                _ => self.inner.verify(row, tag),
+            let verified = if let (Flaw::IgnoresAColumn, AuthenticatedRow::Device { id, .. }) = (self.flaw, row) {
+                self.inner.verify(&AuthenticatedRow::Device { id, username: "" }, tag)
+            } else {
+                self.inner.verify(row, tag)
             };
             match (self.flaw, verified) {
                 // A tag with the id of another key is not the one of this rule.
@@ -373,7 +370,7 @@ mod tests {
                 }
                 (Flaw::VerifiesRenamedTags, Err(VaultError::Tampered)) => {
                     let renamed = |key: KeyId| {
-                        let mut renamed = tag.clone();
+                        let mut renamed = *tag;
                         renamed.0[..8].copy_from_slice(&key.0);
                         self.inner.verify(row, &renamed).is_ok()
                     };
