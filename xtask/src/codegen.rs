@@ -52,6 +52,15 @@ const ARTEFACTS: &[Artefact] = &[
     },
 ];
 
+/// A file that is not as it is generated.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Difference {
+    /// From the root.
+    pub(crate) path: String,
+    /// How it differs, after its path: "is stale".
+    pub(crate) what: &'static str,
+}
+
 /// Regenerates all files, or compares them.
 pub(crate) fn run(sh: &Shell, options: &Options) -> Result {
     if options.check {
@@ -70,22 +79,32 @@ pub(crate) fn check(sh: &Shell) -> Result {
 }
 
 fn check_each(sh: &Shell, artefacts: &[Artefact]) -> Result {
+    let stale = stale_of(sh, artefacts)?;
+    if stale.is_empty() {
+        return Ok(());
+    }
+    for Difference { path, what } in &stale {
+        println!("  {path} {what}");
+    }
+    Err("generated files are not current: run `cargo xtask codegen` and commit the result".into())
+}
+
+/// The files that are not current.
+pub(crate) fn stale(sh: &Shell) -> Result<Vec<Difference>> {
+    stale_of(sh, ARTEFACTS)
+}
+
+fn stale_of(sh: &Shell, artefacts: &[Artefact]) -> Result<Vec<Difference>> {
     let mut stale = Vec::new();
     for artefact in artefacts {
         let (committed, generated) = regenerate(sh, artefact)?;
         committed.restore_over(&sh.current_dir(), &generated)?;
         let differences = compare(&committed, &generated);
         let verdict = if differences.is_empty() { "current" } else { "stale" };
-        println!("{}: {verdict}", artefact.name);
+        eprintln!("{}: {verdict}", artefact.name);
         stale.extend(differences);
     }
-    if stale.is_empty() {
-        return Ok(());
-    }
-    for line in &stale {
-        println!("  {line}");
-    }
-    Err("generated files are not current: run `cargo xtask codegen` and commit the result".into())
+    Ok(stale)
 }
 
 /// Removes the outputs and generates them again, so that neither an old file nor a generator that did not run passes as a
@@ -182,19 +201,20 @@ impl Snapshot {
     }
 }
 
-fn compare(committed: &Snapshot, generated: &Snapshot) -> Vec<String> {
+fn compare(committed: &Snapshot, generated: &Snapshot) -> Vec<Difference> {
+    let difference = |path: &Path, what| Difference { path: path.to_string_lossy().replace('\\', "/"), what };
     let mut differences = Vec::new();
     for (path, (content, _)) in &generated.0 {
         match committed.0.get(path) {
-            None => differences.push(format!("{} is missing", path.display())),
+            None => differences.push(difference(path, "is missing")),
             Some((old, _)) if old != content => {
-                differences.push(format!("{} is stale", path.display()));
+                differences.push(difference(path, "is stale"));
             }
             Some(_) => {}
         }
     }
     for path in committed.0.keys().filter(|path| !generated.0.contains_key(*path)) {
-        differences.push(format!("{} is no longer generated", path.display()));
+        differences.push(difference(path, "is no longer generated"));
     }
     differences
 }
@@ -243,7 +263,8 @@ mod tests {
         });
         let (committed, generated) = regenerate(&sh, &changing).unwrap();
         let expected = ["out/a is stale", "out/fresh is missing", "out/deep/b is no longer generated"];
-        assert_eq!(compare(&committed, &generated), expected);
+        let found = compare(&committed, &generated).into_iter().map(|Difference { path, what }| format!("{path} {what}"));
+        assert_eq!(found.collect::<Vec<_>>(), expected);
     }
 
     #[test]

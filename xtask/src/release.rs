@@ -29,7 +29,7 @@ use xshell::Shell;
 use self::context::Context;
 pub(crate) use self::publication::{ReleaseOptions, release};
 use self::report::Record;
-use self::row::{Cost, Finding, Outcome, Row};
+use self::row::{Cost, Finding, Outcome, Place, Row};
 use self::rows::ROWS;
 use crate::{Result, workspace};
 
@@ -124,8 +124,10 @@ fn run_rows(root: &Path, revision: Option<&str>, rows: &[&Row], mut report: impl
 
 /// A check that could not be completed is red.
 fn incomplete(row: &Row, error: &dyn std::error::Error) -> Outcome {
-    let mend = format!("mend the reason, and run `cargo xtask release-check --only {}`", row.name);
-    let finding = Finding { what: error.to_string(), place: "the check could not be completed".to_owned(), mend };
+    let command = format!("cargo xtask release-check --only {}", row.name);
+    let (what, mend) =
+        (format!("the check could not be completed: {error}"), format!("mend the reason, and run `{command}`"));
+    let finding = Finding { what, place: Place::Command(command), mend };
     Outcome::Red { findings: vec![finding], notes: Vec::new() }
 }
 

@@ -80,7 +80,7 @@ codes! {
     /// There are too many header fields, or they are too long; usually cookies.
     HeadersTooLarge = "headers_too_large", 431, "The header fields of the request are too large.";
     /// The `Host` of the request is not an allowed one.
-    WrongHost = "wrong_host", 421, "This server does not serve that host. A proxy must pass on the Host of the browser, or its own value must be one of the additional hosts.";
+    WrongHost = "wrong_host", 421, "This server does not serve that host. A proxy must pass on the Host of the browser, or the value that it sends must be one of the additional hosts.";
     /// Too many requests.
     RateLimited = "rate_limited", 429, "Too many requests. Try again later.";
     /// A URL of the connector is outside the operator's egress policy.
@@ -114,7 +114,7 @@ codes! {
     /// The provider did not respond.
     ProviderUnavailable = "provider_unavailable", 503, "The provider is not available at the moment. Try again.";
     /// The provider refuses to refresh, without a reason that ends the connection. Try later, or connect again at `startUrl`.
-    RefreshRefused = "refresh_refused", 503, "The provider refuses to renew this connection at the moment. Try later or connect again.";
+    RefreshRefused = "refresh_refused", 503, "The provider refuses to refresh this connection at the moment. Try later or connect again.";
     /// The operator must correct the connector.
     ProviderMisconfigured = "provider_misconfigured", 502, "The connector is not configured correctly.";
     /// No flow has this state.

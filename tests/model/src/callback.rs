@@ -66,7 +66,7 @@ pub enum Phase {
 
 /// A state of the callback.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a separate fact")]
 pub struct State {
     /// The flow.
     pub flow: Flow,

@@ -103,7 +103,7 @@ pub struct LateRequest {
 
 /// What the properties require from the past.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a separate fact")]
 pub struct History {
     /// The refresh tokens that were sent for the stored grant, as a bit set.
     pub sent: u8,

@@ -12,7 +12,7 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 use super::context::Context;
-use super::row::Finding;
+use super::row::{Finding, Place};
 use crate::Result;
 
 /// Where the changelog is, from the root.
@@ -46,6 +46,11 @@ impl Entry {
     /// Whether the entry is a breaking change.
     pub(crate) fn is_breaking(&self) -> bool {
         self.label == "breaking"
+    }
+
+    /// Whether the entry has this label, if there is one, and contains `subject` in backticks.
+    pub(crate) fn mentions(&self, label: Option<&str>, subject: &str) -> bool {
+        label.is_none_or(|label| self.label == label) && self.quoted().any(|quoted| quoted == subject)
     }
 
     /// What the text has in backticks.
@@ -109,13 +114,6 @@ impl Changelog {
         Ok(now.added(&base, context.has_release()).into_iter().cloned().collect())
     }
 
-    /// Whether an entry of the next release, with this label if there is one, contains `subject` in backticks.
-    pub(crate) fn mentions(&self, label: Option<&str>, subject: &str) -> bool {
-        let quoted = format!("`{subject}`");
-        let fits = |entry: &Entry| label.is_none_or(|label| entry.label == label) && entry.text.contains(&quoted);
-        self.unreleased().iter().any(fits)
-    }
-
     fn entry(&mut self, content: &str, line: usize) {
         let Some(found) = ENTRY.captures(content) else {
             return self.red(line, "the entry has no label or no area", FORM);
@@ -148,7 +146,7 @@ impl Changelog {
     }
 
     fn red(&mut self, line: usize, what: &str, mend: &str) {
-        self.findings.push(Finding { what: what.to_owned(), place: format!("{FILE}:{line}"), mend: mend.to_owned() });
+        self.findings.push(Finding { what: what.to_owned(), place: Place::line(FILE, line), mend: mend.to_owned() });
     }
 }
 
@@ -170,8 +168,9 @@ mod tests {
         let areas = vec!["app".to_owned(), "client".to_owned()];
         let entry = Entry { label: "feature".into(), areas, text: "Adds `x`, and `y`.".into(), line: 7 };
         assert_eq!(changelog.unreleased(), [entry]);
-        assert!(changelog.mentions(Some("feature"), "y") && changelog.mentions(None, "x"));
-        assert!(!changelog.mentions(Some("breaking"), "y") && !changelog.mentions(None, "z"));
+        let entry = &changelog.unreleased()[0];
+        assert!(entry.mentions(Some("feature"), "y") && entry.mentions(None, "x"));
+        assert!(!entry.mentions(Some("breaking"), "y") && !entry.mentions(None, "z"));
     }
 
     #[test]

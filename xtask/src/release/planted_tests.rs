@@ -55,6 +55,11 @@ const REACT: &str = "app/console/packages/react/package.json";
 const NPM_LOCK: &str = "app/console/package-lock.json";
 const PYPROJECT: &str = "app/python/pyproject.toml";
 
+/// An entry of the base. It quotes what the mistakes are about, and permits none of them: only an entry that was added since the base
+/// counts.
+const OLD_ENTRY: &str = "**breaking** (app, http-axum, runtime, store-sqlite): Changes `planted`, `oauth.refusal_window`, \
+    `0001_first.sql`, `GET /internal/actions/grants`, `MemoryRateLimiter::tracked` and `grantry-runtime`.";
+
 const MISTAKES: &[Mistake] = &[
     mistake("documentation", "the setting `oauth.refusal_window` is missing", |at| {
         at.edit(EXAMPLE, "refusal_window = \"10m\"\n", "");
@@ -65,7 +70,7 @@ const MISTAKES: &[Mistake] = &[
             "//! Text.\n#[utoipa::path(get, path = \"/api/planted\")]\nfn x() {}\n",
         );
     }),
-    mistake("documentation", "the page cannot be generated", |at| {
+    mistake("documentation", "error-codes.md cannot be generated", |at| {
         at.json("openapi.json", |api| codes(api).push("planted_code".into()));
     }),
     mistake("documentation", "describes nothing that exists", |at| {
@@ -76,7 +81,9 @@ const MISTAKES: &[Mistake] = &[
         // The name of the variable in the environment.
         at.edit(REFERENCE, "`GRANTRY_PROVIDERS_FOLDER`", "`GRANTRY_PLANTED`");
     }),
-    mistake("documentation", "the page is missing", |at| at.remove("docs/reference/audit-events.md")),
+    mistake("documentation", "the page docs/reference/audit-events.md is missing", |at| {
+        at.remove("docs/reference/audit-events.md");
+    }),
     mistake("documentation", "the command line option `--planted` is missing", |at| {
         at.write("app/src/cli/planted.rs", "//! Text.\nstruct Planted {\n    #[arg(long)]\n    planted: bool,\n}\n");
         at.write("docs/reference/command-line.md", "# Command line\n");
@@ -93,6 +100,12 @@ const MISTAKES: &[Mistake] = &[
     }),
     mistake("configuration", "the setting `oauth.refusal_window` was removed", |at| {
         at.edit(SETTINGS, "    pub refusal_window: Duration,\n", "");
+    }),
+    // A new entry about another setting or with another label does not count either.
+    mistake("configuration", "the setting `oauth.refusal_window` was removed", |at| {
+        at.edit(SETTINGS, "    pub refusal_window: Duration,\n", "");
+        at.entry("**breaking** (app): Removes `oauth.planted`.");
+        at.entry("**fix** (app): Removes `oauth.refusal_window`.");
     }),
     mistake("http-api", "`GET /internal/actions/grants`: the operation was removed", |at| {
         at.json("openapi.json", |api| drop(api["paths"]["/internal/actions/grants"].as_object_mut().unwrap().remove("get")));
@@ -239,18 +252,21 @@ const MISTAKES: &[Mistake] = &[
     mistake("migrations", "no source of the store includes the file", |at| {
         at.write(&format!("{MIGRATIONS}/{}", at.next_migration()), "CREATE TABLE planted (id INTEGER) STRICT;\n");
     }),
-    after_release("migrations", "the migration was edited after the base", |at| {
+    after_release("migrations", "the migration 0001_first.sql was edited after the base", |at| {
         at.edit(
             &format!("{MIGRATIONS}/0001_first.sql"),
             "CREATE TABLE connectors (",
             "CREATE TABLE connectors ( planted TEXT,",
         );
     }),
+    mistake("migrations", "the migration 0001_first.sql was removed after the base", |at| {
+        at.remove(&format!("{MIGRATIONS}/0001_first.sql"));
+    }),
     after_release("migrations", "removes what the previous release uses", |at| at.migration("DROP TABLE connectors;\n")),
     after_release("migrations", "requires a value which the previous release does not write", |at| {
         at.migration("ALTER TABLE connectors ADD COLUMN planted TEXT NOT NULL;\n");
     }),
-    mistake("migrations", "the migration was edited after the base", |at| {
+    mistake("migrations", "the migration 0001_first.sql was edited after the base", |at| {
         at.edit(
             &format!("{MIGRATIONS}/0001_first.sql"),
             "CREATE TABLE connectors (",
@@ -376,6 +392,11 @@ const MISTAKES: &[Mistake] = &[
         at.edit("domain/src/lib.rs", "//! ", "//! Planted.\n//! ");
         at.commit("domain: change something\n\nChangelog: An entry that does not exist");
     }),
+    // The trailer quotes an entry of the base.
+    mistake("changelog", "app: change something` has no entry", |at| {
+        at.edit("app/src/lib.rs", "//! ", "//! Planted.\n//! ");
+        at.commit("app: change something\n\nChangelog: Changes `planted`, `oauth");
+    }),
     mistake("changelog", "`planted` is not a label", |at| at.entry("**planted** (domain): Mends something.")),
     mistake("changelog", "the entry has no label or no area", |at| {
         at.edit(CHANGELOG, "## Unreleased\n\n", "## Unreleased\n\n- Adds something.\n");
@@ -398,7 +419,7 @@ const MISTAKES: &[Mistake] = &[
     mistake("licences", "ban", |at| {
         at.edit("deny.toml", "deny = [\n", "deny = [\n    { crate = \"serde\", reason = \"planted\" },\n");
     }),
-    mistake("licences", "the licence `Planted` is not allowed", |at| {
+    mistake("licences", "the licence `Planted` of the package web/node_modules/planted is not allowed", |at| {
         at.json(NPM_LOCK, |lock| {
             lock["packages"]["web/node_modules/planted"] = serde_json::json!({ "version": "1.0.0", "license": "Planted" });
         });
@@ -435,6 +456,8 @@ impl Scratch {
         Context::open(&workspace::root(), None).unwrap().copy_to(&root).unwrap();
         let sh = Shell::new().unwrap();
         sh.change_dir(&root);
+        let changelog = std::fs::read_to_string(root.join(CHANGELOG)).unwrap();
+        std::fs::write(root.join(CHANGELOG), with_entry(&changelog, OLD_ENTRY)).unwrap();
         git(&sh, &["init", "--quiet"]);
         commit(&sh, "base");
         let base = cmd!(sh, "git rev-parse HEAD").quiet().read().unwrap();
@@ -499,7 +522,7 @@ impl Scratch {
 
     /// Adds an entry to the changelog.
     fn entry(&mut self, entry: &str) {
-        self.edit(CHANGELOG, "## Unreleased\n\n", &format!("## Unreleased\n\n- {entry}\n"));
+        self.write(CHANGELOG, &with_entry(&self.read(CHANGELOG), entry));
     }
 
     /// Makes a public function private, in the source and in the text of the public items.
@@ -550,12 +573,14 @@ impl Scratch {
         self.has_commits = true;
     }
 
-    /// The findings of a check.
+    /// The findings of a check. Each has a mend, and a place that exists.
     fn findings(&self, row: &Row) -> Vec<String> {
         match (row.run)(&self.context).unwrap() {
             Outcome::Red { findings, .. } => {
-                let is_complete = |finding: &Finding| !finding.mend.is_empty() && !finding.place.is_empty();
-                assert!(findings.iter().all(is_complete), "{findings:?}");
+                for Finding { what, place, mend } in &findings {
+                    assert_eq!(place.fault(&self.root), None, "{}: {what}", row.name);
+                    assert!(!mend.trim().is_empty() && !mend.contains("above"), "{}: {what}: {mend}", row.name);
+                }
                 findings.into_iter().map(|finding| finding.what).collect()
             }
             Outcome::Green { .. } | Outcome::Skipped(_) => Vec::new(),
@@ -575,7 +600,7 @@ impl Scratch {
             self.context = Context::open(&self.root, None).unwrap();
         }
         (mistake.plant)(self);
-        let row = fast().find(|row| row.name == mistake.row).unwrap();
+        let row = named(mistake.row);
         let findings = self.findings(row);
         if self.has_commits {
             git(&self.sh, &["reset", "--quiet", "clean"]);
@@ -593,6 +618,13 @@ impl Scratch {
     }
 }
 
+/// The changelog with one more unreleased entry.
+fn with_entry(changelog: &str, entry: &str) -> String {
+    let heading = "## Unreleased\n\n";
+    assert!(changelog.contains(heading), "{CHANGELOG} has no unreleased entries");
+    changelog.replacen(heading, &format!("{heading}- {entry}\n"), 1)
+}
+
 fn git(sh: &Shell, arguments: &[&str]) {
     cmd!(sh, "git {arguments...}").quiet().ignore_stdout().run().unwrap();
 }
@@ -600,6 +632,10 @@ fn git(sh: &Shell, arguments: &[&str]) {
 fn commit(sh: &Shell, message: &str) {
     git(sh, &["add", "--all"]);
     git(sh, &["-c", "user.name=Test", "-c", "user.email=test@example.com", "commit", "--quiet", "-m", message]);
+}
+
+fn named(name: &str) -> &'static Row {
+    fast().find(|row| row.name == name).unwrap()
 }
 
 fn fast() -> impl Iterator<Item = &'static Row> {
@@ -636,8 +672,24 @@ fn a_commit_with_an_entry_is_green() {
     let hash = cmd!(scratch.sh, "git rev-parse HEAD").quiet().read().unwrap();
     scratch.entry("**feature** (domain): Adds the planted thing.");
     scratch.commit(&format!("changelog: add an entry\n\nChangelog-for: {hash}"));
-    let row = fast().find(|row| row.name == "changelog").unwrap();
+    let row = named("changelog");
     assert_eq!(scratch.findings(row), Vec::<String>::new());
+}
+
+/// An entry that was added since the base permits a change that the same entry in the base does not.
+#[test]
+fn a_change_with_a_new_entry_is_green() {
+    let mut scratch = Scratch::new("planted-entries");
+    let outcomes = |at: &Scratch| ["configuration", "migrations"].map(|name| at.findings(named(name)).len());
+    scratch.edit(SETTINGS, "    pub refusal_window: Duration,\n", "");
+    scratch.edit(
+        &format!("{MIGRATIONS}/0001_first.sql"),
+        "CREATE TABLE connectors (",
+        "CREATE TABLE connectors ( planted TEXT,",
+    );
+    assert_eq!(outcomes(&scratch), [1, 1]);
+    scratch.entry("**breaking** (app, store-sqlite): Removes `oauth.refusal_window`; `0001_first.sql` has a new column.");
+    assert_eq!(outcomes(&scratch), [0, 0]);
 }
 
 #[test]

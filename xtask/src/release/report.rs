@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::row::{Finding, Outcome};
+use super::row::{Finding, Outcome, Place};
 
 /// A check that has run.
 pub(crate) struct Record {
@@ -41,7 +41,10 @@ impl Record {
     /// A member of the array that `--json` prints.
     pub(crate) fn json(&self) -> Value {
         let took = u64::try_from(self.took.as_millis()).unwrap_or(u64::MAX);
-        let finding = |Finding { what, place, mend }: &Finding| json!({ "what": what, "where": place, "mend": mend });
+        let finding = |Finding { what, place, mend }: &Finding| match place {
+            Place::Path { .. } => json!({ "what": what, "where": place.to_string(), "mend": mend }),
+            Place::Command(command) => json!({ "what": what, "command": command, "mend": mend }),
+        };
         match &self.outcome {
             Outcome::Green { notes } => json!({ "check": self.row, "status": "ok", "milliseconds": took, "notes": notes }),
             Outcome::Red { findings, notes } => {
@@ -79,6 +82,14 @@ mod tests {
         let expected = json!({ "check": "texts", "status": "red", "milliseconds": 1500, "notes": ["old"],
             "findings": [{ "what": "is wrong", "where": "a.md:3", "mend": "edit it" }] });
         assert_eq!(red().json(), expected);
+    }
+
+    #[test]
+    fn a_failed_command_is_reported_as_one() {
+        let finding = Finding { what: "fails".into(), place: Place::command("cargo x"), mend: "run it".into() };
+        let record = record(Outcome::Red { findings: vec![finding], notes: Vec::new() });
+        assert!(record.text().ends_with("\n  the command `cargo x`: fails\n    mend: run it"), "{}", record.text());
+        assert_eq!(record.json()["findings"], json!([{ "what": "fails", "command": "cargo x", "mend": "run it" }]));
     }
 
     #[test]

@@ -10,8 +10,8 @@ use crate::tidy::repository::Repository;
 
 const ENVELOPE: &str = "adapters-crypto/aes-gcm/src/envelope.rs";
 const ASSOCIATED: &str = "adapters-crypto/aes-gcm/src/associated_data.rs";
-const PAYLOADS: &str = "domain/src/authorization/sealed.rs";
-const SEALER: &str = "domain/src/usecase/sealer.rs";
+pub(crate) const PAYLOADS: &str = "domain/src/authorization/sealed.rs";
+pub(crate) const SEALER: &str = "domain/src/usecase/sealer.rs";
 const WRITTEN: &str = "PAYLOAD_VERSION";
 
 /// What the code declares.

@@ -1,7 +1,7 @@
 //! Words that comments and documents do not use, with what to write instead: the rules are in `xtask/prose.toml`.
 //!
 //! The search goes line by line, so a phrase that is broken over two lines is not found. Inline code (in backticks) is
-//! skipped, and so are string literals: error texts and log lines are not covered.
+//! skipped. Of string literals, those of Rust sources are read that can be messages (`Syntax::literals`); tests are left out.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -121,23 +121,34 @@ impl Rules {
             let Some(syntax) = Syntax::of(&file.path) else {
                 continue;
             };
-            let prose = syntax.prose(&file.text);
-            // Most files contain the words of no rule: one search of the text instead of one for each line.
-            let applies = |rule: &&Rule| !rule.except.is_match(&file.path) && rule.words.is_match(&prose);
-            let rules: Vec<_> = self.words.iter().filter(applies).collect();
-            for (at, line) in prose.lines().enumerate().filter(|_| !rules.is_empty()) {
-                let line = INLINE_CODE.replace_all(line, " ");
-                let words = rules.iter().flat_map(|rule| rule.words.find_iter(&line).map(move |word| (word, rule)));
-                findings.extend(words.map(|(word, rule)| Finding {
-                    path: file.path.clone(),
-                    line: at + 1,
-                    word: word.as_str().to_owned(),
-                    write: rule.write.clone(),
-                }));
+            let mut texts = vec![syntax.prose(&file.text)];
+            texts.extend((!is_test(&file.path)).then(|| syntax.literals(&file.text)));
+            for prose in texts {
+                // Most files contain the words of no rule: one search of the text instead of one for each line.
+                let applies = |rule: &&Rule| !rule.except.is_match(&file.path) && rule.words.is_match(&prose);
+                let rules: Vec<_> = self.words.iter().filter(applies).collect();
+                for (at, line) in prose.lines().enumerate().filter(|_| !rules.is_empty()) {
+                    let line = INLINE_CODE.replace_all(line, " ");
+                    let words = rules.iter().flat_map(|rule| rule.words.find_iter(&line).map(move |word| (word, rule)));
+                    findings.extend(words.map(|(word, rule)| Finding {
+                        path: file.path.clone(),
+                        line: at + 1,
+                        word: word.as_str().to_owned(),
+                        write: rule.write.clone(),
+                    }));
+                }
             }
         }
         findings
     }
+}
+
+/// Whether a file contains only tests, whose literals are data.
+fn is_test(path: &str) -> bool {
+    let mut parts = path.split('/').skip_while(|part| *part != "src");
+    parts.next().is_none()
+        || path.starts_with("tests/fuzz/")
+        || parts.any(|part| part == "tests" || part == "tests.rs" || part.ends_with("_tests.rs"))
 }
 
 impl Exception {
@@ -220,6 +231,13 @@ mod tests {
     fn a_word_in_a_comment_is_found_with_its_line() {
         let (found, _) = check(TEXT, &[("a/b.rs", "let somebody = \"someone\";\n// Somebody calls.")]);
         assert_eq!(found, ["a/b.rs:2: \"Somebody\": write the caller"]);
+    }
+
+    #[test]
+    fn a_word_in_a_message_is_found_and_not_in_a_test() {
+        let text = "let a = \"somebody\";\nreturn Err(\"this is somebody else\");";
+        let files = [("a/src/b.rs", text), ("a/src/b_tests.rs", text), ("a/tests/c.rs", text), ("a/src/c.ts", text)];
+        assert_eq!(check(TEXT, &files).0, ["a/src/b.rs:2: \"somebody\": write the caller"]);
     }
 
     #[test]

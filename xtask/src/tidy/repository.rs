@@ -78,6 +78,15 @@ impl Repository {
             || paths.any(|file| file.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
     }
 
+    /// The path if it exists, otherwise the innermost folder around it that does. `.` is the root.
+    pub(crate) fn nearest<'p>(&self, path: &'p str) -> &'p str {
+        let mut nearest = path.trim_end_matches('/');
+        while !self.has(nearest) {
+            nearest = nearest.rsplit_once('/').map_or("", |(folder, _)| folder);
+        }
+        if nearest.is_empty() { "." } else { nearest }
+    }
+
     #[cfg(test)]
     pub(crate) fn of(files: &[(&str, &str)]) -> Self {
         let file = |(path, text): &(&str, &str)| File { path: (*path).to_owned(), text: (*text).to_owned() };
@@ -117,6 +126,15 @@ mod tests {
         let mut paths = walk(root.path()).unwrap();
         paths.sort();
         assert_eq!(paths, ["a/b.rs", "c.md"]);
+    }
+
+    #[test]
+    fn the_nearest_path_exists() {
+        let repository = Repository::of(&[("a/b/c.md", ""), ("d.md", "")]);
+        for (path, nearest) in [("a/b/c.md", "a/b/c.md"), ("a/b/x.md", "a/b"), ("a/x/y.md", "a"), ("x.md", "."), ("a/", "a")]
+        {
+            assert_eq!(repository.nearest(path), nearest, "{path}");
+        }
     }
 
     #[test]

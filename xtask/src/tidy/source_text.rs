@@ -72,6 +72,16 @@ static PATTERNS: LazyLock<BTreeMap<Syntax, Regex>> = LazyLock::new(|| {
     patterns.into_iter().map(compile).collect()
 });
 
+/// A literal that begins like a statement of SQL.
+static STATEMENT: LazyLock<Regex> = LazyLock::new(|| {
+    let words = "SELECT|INSERT|UPDATE|DELETE|WITH|CREATE|ALTER|DROP|PRAGMA|FROM|WHERE|SET|LOCK|VALUES";
+    Regex::new(&format!(r#"^"\s*(?:{words})\b"#)).expect("a valid pattern")
+});
+/// Escapes of a literal, apart from the one of a quote or a line break.
+static ESCAPE: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\\[nrt0]").expect("a valid pattern"));
+/// Words that are no prose.
+static NAME: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\S*(?:[_/=@<>{}]|::)\S*").expect("a valid pattern"));
+
 impl Syntax {
     /// The syntax that the name of a file implies.
     pub(crate) fn of(path: &str) -> Option<Self> {
@@ -103,10 +113,45 @@ impl Syntax {
         only(text, &prose)
     }
 
+    /// The string literals of Rust that can be prose, with everything else blanked. Lines keep their numbers. Left out are raw
+    /// strings and byte strings, unit tests, statements of SQL, and literals of fewer than three words, such as wire names. In the
+    /// literals that are left, so are identifiers, paths, URLs and values: words that contain one of `_/=@<>{}` or `::`.
+    pub(crate) fn literals(self, text: &str) -> String {
+        if self != Self::Rust {
+            return only(text, &[]);
+        }
+        let end = line_start(text, start_of_tests(text));
+        let is_literal = |range: &Range<usize>| {
+            let literal = &text[range.clone()];
+            range.end <= end
+                && literal.starts_with('"')
+                && !text[..range.start].ends_with('b')
+                && literal.split_whitespace().nth(2).is_some()
+                && !STATEMENT.is_match(literal)
+        };
+        let literals: Vec<_> = PATTERNS[&self].find_iter(text).map(|found| found.range()).filter(is_literal).collect();
+        let kept = only(text, &literals);
+        let kept = ESCAPE.replace_all(&kept, "  ");
+        NAME.replace_all(&kept, " ").into_owned()
+    }
+
     /// The code, with comments and quoted text blanked. Lines keep their numbers.
     pub(crate) fn code(self, text: &str) -> String {
         only(text, &between(text, PATTERNS[&self].find_iter(text).map(|found| found.range())))
     }
+}
+
+/// The line of the unit tests of a Rust source, which are its last module; the line after the last one if there are none.
+pub(crate) fn start_of_tests(text: &str) -> usize {
+    let lines: Vec<_> = text.lines().collect();
+    let is_attribute = |line: &str| line == "#[cfg(test)]" || line.starts_with("#[cfg(all(test,");
+    let is_start = |pair: &[&str]| is_attribute(pair[0]) && pair[1].starts_with("mod ") && pair[1].ends_with('{');
+    lines.windows(2).position(is_start).unwrap_or(lines.len()) + 1
+}
+
+/// The offset at which a line begins, which is counted from 1.
+fn line_start(text: &str, line: usize) -> usize {
+    text.split_inclusive('\n').take(line.saturating_sub(1)).map(str::len).sum()
 }
 
 /// The ranges that the given ones leave out.
@@ -147,6 +192,25 @@ mod tests {
     fn comments_of_rust_are_prose_and_strings_are_not() {
         let text = "//!a\nlet b = \"// c \\\" d\"; // e\n/* f\n g */ h(r#\"i \" // j\"#, br\"\\\", 'k', '\\'', '\"') /// l";
         assert_eq!(parts(&Syntax::Rust.prose(text)), ["//!a", "//", "e", "/*", "f", "g", "*/", "///", "l"]);
+    }
+
+    #[test]
+    fn literals_of_rust_that_are_prose_are_found() {
+        let text = "// a comment here\nlet a = \"two words\"; b(\"three words here\\n\", r\"a raw string\", b\"bytes are no prose\");\n\
+            let sql = \"SELECT word FROM table\";\nlet c = \"see {name} at https://a.example/renew with a_name\";\n\
+            #[cfg(test)]\nmod tests {\n    let d = \"prose of a test\";\n}\n";
+        let literals = Syntax::Rust.literals(text);
+        assert_eq!(parts(&literals), ["\"three", "words", "here", "\"", "\"see", "at", "with"]);
+        assert_eq!(literals.lines().position(|line| line.contains("see")), Some(3));
+        assert_eq!(Syntax::TypeScript.literals("a('three words here')"), "");
+    }
+
+    #[test]
+    fn unit_tests_are_the_last_module_of_a_source() {
+        assert_eq!(start_of_tests("a\n#[cfg(test)]\nuse b;\n\n#[cfg(test)]\nmod tests {\n}\n"), 5);
+        assert_eq!(start_of_tests("a\n#[cfg(all(test, feature = \"b\"))]\nmod c {\n}\n"), 2);
+        assert_eq!(start_of_tests("a\nb\n"), 3);
+        assert_eq!(start_of_tests("#[cfg(test)]\nmod tests;\n"), 3);
     }
 
     #[test]

@@ -416,6 +416,10 @@ mod tests {
         IdentifiesAnotherAccount,
         AcceptsAnyNonce,
         FailsWithoutAnAccount,
+        LosesTheRefreshToken,
+        KeepsTheUsedRefreshToken,
+        ReportsRefusalsAsMalformed,
+        RepeatsRefreshes,
     }
 
     struct Client {
@@ -557,6 +561,9 @@ mod tests {
             if exchanged.is_err() && self.flaw == Flaw::RepeatsExchanges {
                 return self.rotating.exchange(provider, client, exchange).await;
             }
+            if self.flaw == Flaw::LosesTheRefreshToken {
+                return exchanged.map(|tokens| TokenResponse { refresh_token: None, ..tokens });
+            }
             exchanged
         }
 
@@ -567,7 +574,18 @@ mod tests {
             refresh_token: &Secret,
             granted: &Scopes,
         ) -> Result<TokenResponse, ProviderError> {
-            self.rotating.refresh(provider, client, refresh_token, &self.requested(granted)).await
+            let granted = &self.requested(granted);
+            let refreshed = self.rotating.refresh(provider, client, refresh_token, granted).await;
+            match (self.flaw, refreshed) {
+                (Flaw::RepeatsRefreshes, Err(_)) => self.rotating.refresh(provider, client, refresh_token, granted).await,
+                (Flaw::KeepsTheUsedRefreshToken, Ok(tokens)) => {
+                    Ok(TokenResponse { refresh_token: Some(refresh_token.clone_secret()), ..tokens })
+                }
+                (Flaw::ReportsRefusalsAsMalformed, Err(error)) if error.kind == ProviderErrorKind::InvalidGrant => {
+                    Err(ProviderErrorKind::Malformed.into())
+                }
+                (_, refreshed) => refreshed,
+            }
         }
 
         async fn revoke(
@@ -646,6 +664,16 @@ mod tests {
     async fn a_client_that_sends_other_requests_is_rejected() {
         let flawed = Client::new;
         assert!(rejects(a_lost_exchange_is_not_repeated(flawed(Flaw::RepeatsExchanges))).await);
+        assert!(rejects(a_code_becomes_tokens_by_one_request(flawed(Flaw::LosesTheRefreshToken))).await);
+        let of_refresh = a_refresh_replaces_both_tokens_by_one_request(flawed(Flaw::KeepsTheUsedRefreshToken));
+        assert!(rejects(of_refresh).await);
+        let refusals = || flawed(Flaw::ReportsRefusalsAsMalformed);
+        assert!(rejects(a_used_refresh_token_is_an_invalid_grant(refusals())).await);
+        assert!(rejects(an_unknown_refresh_token_is_an_invalid_grant(refusals())).await);
+        let of_request = a_lost_request_is_not_repeated_and_leaves_the_token_valid(flawed(Flaw::RepeatsRefreshes));
+        assert!(rejects(of_request).await);
+        let of_response = a_lost_response_is_not_repeated_and_has_used_the_token(flawed(Flaw::RepeatsRefreshes));
+        assert!(rejects(of_response).await);
         let of_client = a_lost_request_for_a_client_token_is_not_repeated(flawed(Flaw::RepeatsRequestsForClientTokens));
         assert!(rejects(of_client).await);
         assert!(rejects(a_client_gets_a_token_by_one_request(flawed(Flaw::RequestsFurtherScopes))).await);

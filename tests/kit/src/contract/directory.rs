@@ -146,6 +146,10 @@ mod tests {
         ListsDisabledAsActive,
         OmitsTheMember,
         DependsOnTheSpace,
+        RaisesRoles,
+        HidesClosedSpaces,
+        ReportsEverySpace,
+        AllowsEveryUser,
     }
 
     struct Flawed(Arc<TestDirectory>, Flaw);
@@ -161,6 +165,17 @@ mod tests {
                 Flaw::DependsOnTheSpace => found.map(|found| Membership {
                     user: if found.space_exists { found.user } else { UserStatus::Unknown },
                     ..found
+                }),
+                Flaw::RaisesRoles => found.map(|found| Membership { role: found.role.and(Some(Role::Admin)), ..found }),
+                Flaw::HidesClosedSpaces => {
+                    found.map(|found| Membership { space_exists: found.space_exists && found.role.is_some(), ..found })
+                }
+                Flaw::ReportsEverySpace => found.map(|found| Membership { space_exists: true, ..found }),
+                Flaw::AllowsEveryUser => found.map(|found| match found.user {
+                    UserStatus::Unknown => {
+                        Membership { space_exists: true, user: UserStatus::Active, role: Some(Role::Viewer) }
+                    }
+                    UserStatus::Active | UserStatus::Disabled => found,
                 }),
                 Flaw::InventsListings | Flaw::ListsTwice | Flaw::ListsDisabledAsActive | Flaw::OmitsTheMember => found,
             }
@@ -182,7 +197,12 @@ mod tests {
                     listing.users.retain(|user| user.disabled);
                     listing
                 }),
-                Flaw::InventsMemberships | Flaw::DependsOnTheSpace => listing,
+                Flaw::InventsMemberships
+                | Flaw::DependsOnTheSpace
+                | Flaw::RaisesRoles
+                | Flaw::HidesClosedSpaces
+                | Flaw::ReportsEverySpace
+                | Flaw::AllowsEveryUser => listing,
             }
         }
     }
@@ -240,6 +260,10 @@ mod tests {
     #[tokio::test]
     async fn a_directory_that_invents_or_omits_is_rejected() {
         let flawed = |flaw| backend(move |directory| Arc::new(Flawed(directory, flaw)));
+        assert!(rejects(a_member_has_its_role_and_every_lower_one(flawed(Flaw::RaisesRoles))).await);
+        assert!(rejects(a_space_without_a_role_is_closed(flawed(Flaw::HidesClosedSpaces))).await);
+        assert!(rejects(a_space_that_does_not_exist_allows_nothing(flawed(Flaw::ReportsEverySpace))).await);
+        assert!(rejects(a_stranger_is_allowed_nothing(flawed(Flaw::AllowsEveryUser))).await);
         assert!(rejects(an_unavailable_directory_returns_no_membership(flawed(Flaw::InventsMemberships))).await);
         assert!(rejects(an_unavailable_directory_returns_no_complete_listing(flawed(Flaw::InventsListings))).await);
         assert!(rejects(a_complete_listing_contains_the_member(flawed(Flaw::OmitsTheMember))).await);

@@ -118,7 +118,7 @@ pub async fn an_access_token_view_reports_expired_connections(backend: Backend) 
     store.reject_refresh(&elsewhere).await;
     let of_bob = store.connect(&named_key_of(&drive, "bob", "work")).await;
     store.reject_refresh(&of_bob).await;
-    assert!(!has_expired("alice", None).await, "connectors and users are told apart");
+    assert!(!has_expired("alice", None).await, "connectors and users are distinguished");
     assert!(has_expired("bob", None).await);
     let work = store.connect(&named_key_of(&drive, "alice", "work")).await;
     assert!(!has_expired("alice", None).await);

@@ -341,6 +341,10 @@ mod tests {
         AllowsMethods,
         PassesOnCookies,
         SendsTwice,
+        KeepsBothSlashes,
+        SortsQueries,
+        DropsTheQueryOfAPath,
+        DecodesPaths,
     }
 
     /// Refuses less than a correct one, or changes what it sends and returns.
@@ -349,7 +353,19 @@ mod tests {
     #[async_trait]
     impl ResourceServer for Flawed {
         fn join(&self, base_url: &str, path: &str, query: &ApiQuery) -> Result<(String, Origin), ApiRequestRefused> {
+            if self.1 == Flaw::DropsTheQueryOfAPath {
+                return self.0.join(base_url, path.split('?').next().unwrap_or(path), query);
+            }
+            if self.1 == Flaw::DecodesPaths {
+                return self.0.join(base_url, &path.replace("%2F", "/"), query);
+            }
+            if let (Flaw::SortsQueries, ApiQuery::Pairs(pairs)) = (self.1, query) {
+                let mut pairs = pairs.clone();
+                pairs.sort();
+                return self.0.join(base_url, path, &ApiQuery::Pairs(pairs));
+            }
             let unchecked = match self.1 {
+                Flaw::KeepsBothSlashes => base_url.ends_with('/'),
                 Flaw::AllowsDots => path.contains(".."),
                 Flaw::AllowsEscapedDots => path.contains("%2e"),
                 Flaw::AllowsFragments => path.contains('#'),
@@ -359,7 +375,10 @@ mod tests {
                 | Flaw::AllowsHeaders
                 | Flaw::AllowsMethods
                 | Flaw::PassesOnCookies
-                | Flaw::SendsTwice => false,
+                | Flaw::SendsTwice
+                | Flaw::SortsQueries
+                | Flaw::DropsTheQueryOfAPath
+                | Flaw::DecodesPaths => false,
             };
             if !unchecked {
                 return self.0.join(base_url, path, query);
@@ -385,7 +404,11 @@ mod tests {
                 | Flaw::AllowsFragments
                 | Flaw::ConcatenatesHosts
                 | Flaw::EncodesNothing
-                | Flaw::PassesOnCookies => {}
+                | Flaw::PassesOnCookies
+                | Flaw::KeepsBothSlashes
+                | Flaw::SortsQueries
+                | Flaw::DropsTheQueryOfAPath
+                | Flaw::DecodesPaths => {}
             }
             let mut response = self.0.send(&request, token).await?;
             if self.1 == Flaw::PassesOnCookies {
@@ -421,6 +444,10 @@ mod tests {
         assert!(rejected(Flaw::AllowsEscapedDots, a_path_with_a_dot_segment_is_refused).await);
         assert!(rejected(Flaw::AllowsFragments, what_no_path_or_query_contains_is_refused).await);
         assert!(rejected(Flaw::ConcatenatesHosts, a_path_cannot_leave_the_base_url).await);
+        assert!(rejected(Flaw::KeepsBothSlashes, a_path_is_joined_below_the_base_url).await);
+        assert!(rejected(Flaw::SortsQueries, a_query_keeps_its_order_and_repetitions).await);
+        assert!(rejected(Flaw::DropsTheQueryOfAPath, the_query_of_a_path_comes_first).await);
+        assert!(rejected(Flaw::DecodesPaths, escapes_of_a_path_are_kept).await);
         assert!(rejected(Flaw::EncodesNothing, names_and_values_of_a_query_are_encoded).await);
     }
 

@@ -24,8 +24,12 @@ pub struct Vaults<V> {
 #[macro_export]
 macro_rules! vault_contract {
     ($factory:path) => {
-        $crate::port_rules! {
-            @sync vault $factory;
+        $crate::vault_contract! { @rules [$crate::port_rules] @sync vault $factory; }
+    };
+    // Expands the macro in brackets to the given tokens and the names of all rules.
+    (@rules [$($expanded:tt)*] $($tokens:tt)*) => {
+        $($expanded)*! {
+            $($tokens)*
             what_was_sealed_is_opened,
             two_envelopes_of_one_payload_differ,
             an_envelope_opens_only_in_its_record,
@@ -219,4 +223,196 @@ pub fn a_tag_verifies_only_with_its_key<V: RowAuthenticator>(vaults: &Vaults<V>)
             assert_eq!(vaults.rotated.verify(row, &renamed), Err(VaultError::Tampered));
         }
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    use grantry_domain::ports::{Decrypted, KeyId, RowTag};
+
+    use super::*;
+    use crate::doubles::PlainVault;
+
+    const SECOND_KEY: KeyId = KeyId(*b"key-0002");
+
+    /// What is wrong with a vault.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    enum Flaw {
+        None,
+        LosesTheVersion,
+        LosesThePayload,
+        RepeatsEnvelopes,
+        IgnoresTheRecord,
+        IgnoresTheType,
+        IgnoresTheConnection,
+        ForgetsEarlierKeys,
+        OpensWithEveryKey,
+        ReportsUnknownKeysAsTampered,
+        IgnoresTheLastByte,
+        ReportsOtherFormatsAsTampered,
+        IgnoresAColumn,
+        ReportsOtherRowsAsUnknownKeys,
+        VerifiesWithEveryKey,
+        VerifiesRenamedTags,
+    }
+
+    /// Each flaw with the one rule that it breaks.
+    const BROKEN: [(Flaw, &str); 15] = [
+        (Flaw::LosesTheVersion, "what_was_sealed_is_opened"),
+        (Flaw::LosesThePayload, "what_was_sealed_is_opened"),
+        (Flaw::RepeatsEnvelopes, "two_envelopes_of_one_payload_differ"),
+        (Flaw::IgnoresTheRecord, "an_envelope_opens_only_in_its_record"),
+        (Flaw::IgnoresTheType, "an_envelope_opens_only_in_its_record"),
+        (Flaw::IgnoresTheConnection, "an_envelope_opens_only_in_its_record"),
+        (Flaw::ForgetsEarlierKeys, "an_envelope_opens_only_with_its_key"),
+        (Flaw::OpensWithEveryKey, "an_envelope_opens_only_with_its_key"),
+        (Flaw::ReportsUnknownKeysAsTampered, "an_envelope_opens_only_with_its_key"),
+        (Flaw::IgnoresTheLastByte, "an_altered_envelope_is_refused"),
+        (Flaw::ReportsOtherFormatsAsTampered, "what_is_no_envelope_has_an_unknown_format"),
+        (Flaw::IgnoresAColumn, "a_tag_verifies_its_row_only"),
+        (Flaw::ReportsOtherRowsAsUnknownKeys, "a_tag_verifies_its_row_only"),
+        (Flaw::VerifiesWithEveryKey, "a_tag_verifies_only_with_its_key"),
+        (Flaw::VerifiesRenamedTags, "a_tag_verifies_only_with_its_key"),
+    ];
+
+    /// Forwards to the double, except where its flaw is.
+    struct Flawed {
+        flaw: Flaw,
+        inner: PlainVault,
+        write: KeyId,
+    }
+
+    impl Flawed {
+        fn is(&self, flaw: Flaw) -> bool {
+            self.flaw == flaw
+        }
+
+        /// What an envelope is bound to.
+        fn bound(&self, associated: &AssociatedData) -> AssociatedData {
+            match (self.flaw, associated.clone()) {
+                (Flaw::IgnoresTheRecord, _) => grant(),
+                (Flaw::IgnoresTheType, AssociatedData::UnclaimedTokens { owner, id }) => {
+                    AssociatedData::Grant { owner, grant: id }
+                }
+                (Flaw::IgnoresTheConnection, AssociatedData::Grant { owner, grant }) => {
+                    let owner = AuthorizationKey { connection: fixtures::connection("default"), ..owner };
+                    AssociatedData::Grant { owner, grant }
+                }
+                (_, associated) => associated,
+            }
+        }
+    }
+
+    impl TokenVault for Flawed {
+        fn seal(&self, associated: &AssociatedData, version: u16, payload: &Secret) -> Result<Envelope, VaultError> {
+            let associated = &self.bound(associated);
+            if self.is(Flaw::RepeatsEnvelopes) {
+                // The double counts envelopes.
+                return PlainVault::with_key(self.write).seal(associated, version, payload);
+            }
+            let Envelope(mut bytes) = self.inner.seal(associated, version, payload)?;
+            bytes.extend(self.is(Flaw::IgnoresTheLastByte).then_some(0));
+            Ok(Envelope(bytes))
+        }
+
+        fn open(&self, associated: &AssociatedData, envelope: &Envelope) -> Result<Decrypted, VaultError> {
+            let mut envelope = envelope.clone();
+            if self.is(Flaw::IgnoresTheLastByte) {
+                envelope.0.pop();
+            }
+            let key = envelope.key_id().map(KeyId);
+            if let (Flaw::OpensWithEveryKey, Some(key)) = (self.flaw, key) {
+                self.inner.restore(key);
+            }
+            let mut opened =
+                self.inner.open(&self.bound(associated), &envelope).map_err(|error| match (self.flaw, error) {
+                    (Flaw::ReportsUnknownKeysAsTampered, VaultError::UnknownKey)
+                    | (Flaw::ReportsOtherFormatsAsTampered, VaultError::UnknownFormat) => VaultError::Tampered,
+                    (_, error) => error,
+                })?;
+            if self.is(Flaw::ForgetsEarlierKeys) && key != Some(self.write) {
+                return Err(VaultError::UnknownKey);
+            }
+            if self.is(Flaw::LosesTheVersion) {
+                opened.version = 1;
+            }
+            if self.is(Flaw::LosesThePayload) {
+                opened.payload = Secret::from_text("");
+            }
+            Ok(opened)
+        }
+    }
+
+    impl RowAuthenticator for Flawed {
+        fn tag(&self, row: &AuthenticatedRow<'_>) -> RowTag {
+            if let (Flaw::IgnoresAColumn, AuthenticatedRow::Device { id, .. }) = (self.flaw, row) {
+                return self.inner.tag(&AuthenticatedRow::Device { id, username: "" });
+            }
+            self.inner.tag(row)
+        }
+
+        fn verify(&self, row: &AuthenticatedRow<'_>, tag: &RowTag) -> Result<(), VaultError> {
+            if self.is(Flaw::VerifiesWithEveryKey) {
+                self.inner.restore(KeyId(tag.key_id()));
+            }
+            let verified = if let (Flaw::IgnoresAColumn, AuthenticatedRow::Device { id, .. }) = (self.flaw, row) {
+                self.inner.verify(&AuthenticatedRow::Device { id, username: "" }, tag)
+            } else {
+                self.inner.verify(row, tag)
+            };
+            match (self.flaw, verified) {
+                // A tag with the id of another key is not the one of this rule.
+                (Flaw::ReportsOtherRowsAsUnknownKeys, Err(VaultError::Tampered))
+                    if tag.key_id() == PlainVault::FIRST_KEY.0 =>
+                {
+                    Err(VaultError::UnknownKey)
+                }
+                (Flaw::VerifiesRenamedTags, Err(VaultError::Tampered)) => {
+                    let renamed = |key: KeyId| {
+                        let mut renamed = *tag;
+                        renamed.0[..8].copy_from_slice(&key.0);
+                        self.inner.verify(row, &renamed).is_ok()
+                    };
+                    if [PlainVault::FIRST_KEY, SECOND_KEY].into_iter().any(renamed) { Ok(()) } else { verified }
+                }
+                (_, verified) => verified,
+            }
+        }
+    }
+
+    fn flawed(flaw: Flaw) -> Vaults<Flawed> {
+        let rotated = PlainVault::default();
+        rotated.rotate_to(SECOND_KEY);
+        let vault = |inner, write| Flawed { flaw, inner, write };
+        Vaults {
+            first: vault(PlainVault::default(), PlainVault::FIRST_KEY),
+            rotated: vault(rotated, SECOND_KEY),
+            second: vault(PlainVault::with_key(SECOND_KEY), SECOND_KEY),
+        }
+    }
+
+    type Rule = fn(&Vaults<Flawed>);
+
+    macro_rules! rules {
+        ($($rule:ident,)*) => {
+            [$((stringify!($rule), $rule as Rule),)*]
+        };
+    }
+
+    #[test]
+    fn each_flaw_breaks_exactly_its_rule_and_each_rule_has_a_flaw() {
+        let rules = crate::vault_contract! { @rules [rules] };
+        let rejecting = |flaw| {
+            let broken = |rule: Rule| catch_unwind(AssertUnwindSafe(|| rule(&flawed(flaw)))).is_err();
+            rules.iter().filter(|(_, rule)| broken(*rule)).map(|(name, _)| *name).collect::<Vec<_>>()
+        };
+        assert_eq!(rejecting(Flaw::None), Vec::<&str>::new());
+        for (flaw, rule) in BROKEN {
+            assert_eq!(rejecting(flaw), [rule], "{flaw:?}");
+        }
+        for (rule, _) in rules {
+            assert!(BROKEN.iter().any(|(_, broken)| *broken == rule), "no flaw breaks {rule}");
+        }
+    }
 }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use jiff::civil::Date;
 use xshell::{Shell, cmd};
 
-use super::licences::{RULES, deny};
+use super::licences::{CARGO_LOCK, RULES, deny};
 use crate::Result;
 use crate::release::context::Context;
 use crate::release::program::cargo_home;
@@ -36,7 +36,7 @@ pub(crate) fn run(context: &Context) -> Result<Outcome> {
     if let Err(reason) = DENY.require(&sh) {
         return Ok(Outcome::Skipped(reason));
     }
-    deny(&sh, &["advisories"], &mut sheet)?;
+    deny(&sh, context.files.find(CARGO_LOCK).unwrap_or_default(), &["advisories"], &mut sheet)?;
     sheet.note("advisories of npm packages are not checked: `npm audit` requires the registry");
     Ok(sheet.outcome())
 }
@@ -64,8 +64,9 @@ fn age(folder: &Path, date: Date, today: Date, sheet: &mut Sheet) -> Result {
     let days = date.until(today)?.get_days();
     sheet.note(format!("the copy of the advisory database is of {date}, {days} days ago"));
     if days > OLDEST {
-        let what = format!("the copy of the advisory database is {days} days old, more than {OLDEST}");
-        sheet.red(what, folder.display().to_string(), FETCH);
+        let folder = folder.display();
+        let what = format!("the copy of the advisory database in {folder} is {days} days old, more than {OLDEST}");
+        sheet.red(what, RULES, FETCH);
     }
     Ok(())
 }

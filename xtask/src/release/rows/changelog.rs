@@ -3,7 +3,7 @@
 //! A commit that changes more than tests, documents and tools satisfies this in one of these ways:
 //!
 //! - it adds or edits an entry about an area that it changes,
-//! - its trailer `Changelog: TEXT` quotes how an unreleased entry about such an area begins,
+//! - its trailer `Changelog: TEXT` quotes how an entry about such an area begins that was added since the base,
 //! - a later commit that adds or edits such an entry has the trailer `Changelog-for: HASH`,
 //! - its trailer is `Changelog: none`: users do not notice the change.
 
@@ -33,7 +33,8 @@ struct Area {
 pub(crate) fn run(context: &Context) -> Result<Outcome> {
     let mut sheet = Sheet::default();
     let Some(text) = context.files.find(FILE) else {
-        sheet.red("the file does not exist", FILE, format!("create {FILE} with a section `## Unreleased`"));
+        let mend = format!("create {FILE} with a section `## Unreleased`");
+        sheet.red(format!("{FILE} does not exist"), context.files.nearest(FILE), mend);
         return Ok(sheet.outcome());
     };
     let changelog = Changelog::parse(text);
@@ -66,7 +67,7 @@ pub(crate) fn run(context: &Context) -> Result<Outcome> {
                 }
                 let what = format!("`{area}` changed since {} and has no new entry: {}", base.revision, commits.join("; "));
                 let mend = format!(
-                    "add `- **LABEL** ({area}): …` to {FILE}, or end the message of a commit that users do not notice with \
+                    "add `- **LABEL** ({area}): …` to {FILE}, with a label of breaking, security, feature and fix, or end the message of a commit that users do not notice with \
                      `{EXEMPTION}`"
                 );
                 sheet.red(what, FILE, mend);
@@ -184,16 +185,17 @@ fn edited(context: &Context, commit: &Commit) -> Result<Vec<Entry>> {
     Ok(now.added(&before, false).into_iter().cloned().collect())
 }
 
-/// Whether the trailer of a commit quotes how an entry begins that the changelog has in that commit.
+/// Whether the trailer of a commit quotes how an entry begins that the changelog has in that commit and did not have in the base.
 fn quotes_entry(context: &Context, commit: &Commit, is_about: impl Fn(&Entry) -> bool) -> Result<bool> {
     let quotations = commit.changelog.iter().filter(|value| value.chars().count() >= SHORTEST_QUOTATION);
     let quotations: Vec<_> = quotations.collect();
     if quotations.is_empty() {
         return Ok(false);
     }
+    let base = context.base_text(FILE)?.map(|text| Changelog::parse(&text)).unwrap_or_default();
     let changelog = changelog_at(context, &commit.hash)?;
     let quoted = |entry: &Entry| quotations.iter().any(|start| entry.text.starts_with(start.as_str()));
-    Ok(changelog.unreleased().iter().any(|entry| quoted(entry) && is_about(entry)))
+    Ok(changelog.added(&base, context.has_release()).into_iter().any(|entry| quoted(entry) && is_about(entry)))
 }
 
 /// The changelog of a revision, which is empty if there is no file.

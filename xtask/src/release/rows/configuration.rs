@@ -1,4 +1,4 @@
-//! The changelog mentions every setting that was added, removed or renamed since the base.
+//! The entries that were added to the changelog since the base mention every setting that was added, removed or renamed since then.
 
 use crate::Result;
 use crate::release::changelog_file::{self, Changelog};
@@ -15,17 +15,17 @@ pub(crate) fn run(context: &Context) -> Result<Outcome> {
         return Ok(Outcome::Skipped(format!("the base has no {DECLARATION}")));
     };
     let before = Declaration::parse(&before)?.keys();
-    let changelog = Changelog::parse(context.files.find(changelog_file::FILE).unwrap_or_default());
+    let entries = Changelog::added_entries(context)?;
     let mut sheet = Sheet::default();
     let changes = now.difference(&before).map(|key| (key, "was added", None));
     let removed = before.difference(&now).map(|key| (key, "was removed", Some("breaking")));
     for (key, change, label) in changes.chain(removed) {
         let what = format!("the setting `{key}` {change}");
-        if changelog.mentions(label, key) {
+        if entries.iter().any(|entry| entry.mentions(label, key)) {
             sheet.note(what);
         } else {
             let mend = format!("add an entry `- **{}** (app): … `{key}` …`", label.unwrap_or("feature"));
-            sheet.red(format!("{what}, and no entry mentions it"), changelog_file::FILE, mend);
+            sheet.red(format!("{what}, and no new entry mentions it"), changelog_file::FILE, mend);
         }
     }
     Ok(sheet.outcome())

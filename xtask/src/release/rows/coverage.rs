@@ -1,18 +1,26 @@
-//! A test executes what changed: of each changed Rust source, at least one of the changed lines that can be executed.
+//! A test executes what changed: of each changed Rust source, and of each changed function of the domain, at least one of the
+//! changed lines that can be executed.
+//!
+//! The domain performs no IO, so a test can call each of its functions. Functions of the other crates are reported in notes: those
+//! that start a program, use the network or run in another check are executed by no test on this machine, and they would be red at
+//! every release.
 //!
 //! Coverage is measured with cargo-llvm-cov, of all tests of the workspace and of the programs that they start.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::LazyLock;
 
+use regex::Regex;
 use xshell::{Shell, cmd};
 
 use crate::Result;
 use crate::release::changes;
 use crate::release::context::Context;
-use crate::release::row::{Outcome, Sheet};
+use crate::release::row::{Outcome, Place, Sheet};
 use crate::setup::tools::{self, Llvm};
-use crate::tidy::repository::has_extension;
+use crate::tidy::repository::{Repository, has_extension};
+use crate::tidy::source_text::start_of_tests;
 use crate::workspace;
 
 /// Sources that every release executes whole, so that no test does, and where.
@@ -27,8 +35,44 @@ const EXECUTED_BY_RELEASES: [(&str, &str); 8] = [
     ("xtask/src/setup.rs", "the set-up"),
 ];
 
-/// Which lines of a source were executed.
-type Executed = BTreeMap<usize, bool>;
+const MEND: &str = "add a test that executes them, or remove what nothing needs";
+
+/// The beginning of a function.
+static FUNCTION: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\bfn (\w+)").expect("a valid pattern"));
+
+/// Runs the tests without measuring coverage.
+const TESTS: &str = "cargo xtask test --only rust";
+
+/// The crate whose changed functions must be executed.
+const STRICT: &str = "domain/src/";
+
+/// What the report contains about a source.
+#[derive(Debug, Default)]
+struct Executed {
+    /// The lines with code, and whether they were executed.
+    lines: BTreeMap<usize, bool>,
+    /// The first lines of functions. Closures belong to the function around them.
+    functions: BTreeSet<usize>,
+}
+
+impl Executed {
+    /// The changed lines with code.
+    fn changed(&self, changed: &BTreeSet<usize>) -> Vec<(usize, bool)> {
+        self.lines.iter().filter(|(line, _)| changed.contains(*line)).map(|(line, executed)| (*line, *executed)).collect()
+    }
+
+    /// The first lines of the functions with changed lines, and whether one of these was executed. The report has no last lines, so
+    /// a function ends where the next one begins.
+    fn changed_functions(&self, changed: &BTreeSet<usize>) -> BTreeMap<usize, bool> {
+        let mut functions = BTreeMap::new();
+        for (line, executed) in self.changed(changed) {
+            if let Some(first) = self.functions.range(..=line).next_back() {
+                *functions.entry(*first).or_default() |= executed;
+            }
+        }
+        functions
+    }
+}
 
 pub(crate) fn run(context: &Context) -> Result<Outcome> {
     let base = match context.base() {
@@ -60,8 +104,10 @@ pub(crate) fn run(context: &Context) -> Result<Outcome> {
         sheet.note("no Rust source changed, so the tests ran without measuring coverage");
         // Other files can break them, such as `Cargo.lock`.
         let sh = context.shell()?;
-        if cmd!(sh, "cargo xtask test --only rust").run().is_err() {
-            sheet.red("the tests fail", "the output above", "run `cargo xtask test --only rust`");
+        let words = TESTS.split(' ').skip(1);
+        if cmd!(sh, "cargo {words...}").run().is_err() {
+            let mend = format!("run `{TESTS}` and mend what it reports");
+            sheet.red("the tests fail", Place::command(TESTS), mend);
         }
         return Ok(sheet.outcome());
     }
@@ -70,24 +116,21 @@ pub(crate) fn run(context: &Context) -> Result<Outcome> {
         (Ok(()), Ok(llvm)) => llvm,
         (Err(reason), _) | (_, Err(reason)) => return Ok(Outcome::Skipped(reason)),
     };
-    let Ok(report) = measure(&sh, &llvm)? else {
-        sheet.red("the tests fail when coverage is measured", "the output above", "run `cargo xtask test --only rust`");
-        return Ok(sheet.outcome());
+    let report = match measure(&sh, &llvm, &context.target()?)? {
+        Ok(report) => report,
+        Err(command) => {
+            let mend = format!("run `{TESTS}` and mend what it reports; if it passes, run the command of this finding");
+            sheet.red("the tests fail when coverage is measured", Place::Command(command), mend);
+            return Ok(sheet.outcome());
+        }
     };
-    compare(&sources, &parse(&report, context.root()), &mut sheet);
+    compare(&context.files, &sources, &parse(&report, context.root()), &mut sheet);
     Ok(sheet.outcome())
 }
 
 /// What executes a source in every release.
 fn executed_by(path: &str) -> Option<&'static str> {
     EXECUTED_BY_RELEASES.iter().find(|(beginning, _)| path.starts_with(beginning)).map(|(_, place)| *place)
-}
-
-/// The line of the unit tests of a source, which are its last module; the line after the last one if there are none.
-fn start_of_tests(text: &str) -> usize {
-    let lines: Vec<_> = text.lines().collect();
-    let is_start = |pair: &[&str]| pair[0] == "#[cfg(test)]" && pair[1].starts_with("mod ") && pair[1].ends_with('{');
-    lines.windows(2).position(is_start).unwrap_or(lines.len()) + 1
 }
 
 /// Whether a path is the source of a crate or a package, and not that of its tests or of a fuzz target.
@@ -102,23 +145,28 @@ fn is_source(path: &str) -> bool {
         && !path.starts_with("tests/fuzz/")
 }
 
-/// Runs all tests and returns the report in the format of lcov, or an error if a test fails.
-fn measure(sh: &Shell, llvm: &Llvm) -> Result<std::result::Result<String, xshell::Error>> {
-    let _cov = sh.push_env("LLVM_COV", &llvm.cov);
-    let _profdata = sh.push_env("LLVM_PROFDATA", &llvm.profdata);
-    let report = sh.create_temp_dir()?;
-    let report = report.path().join("lcov.info");
+/// Runs all tests and returns the report in the format of lcov, or the command if it fails. The report stays in the target folder.
+fn measure(sh: &Shell, llvm: &Llvm, target: &Path) -> Result<std::result::Result<String, String>> {
+    let (cov, profdata) = (&llvm.cov, &llvm.profdata);
+    let _cov = sh.push_env("LLVM_COV", cov);
+    let _profdata = sh.push_env("LLVM_PROFDATA", profdata);
+    let folder = target.join("release-check");
+    std::fs::create_dir_all(&folder)?;
+    let report = folder.join("lcov.info");
     let runner: &[&str] =
         if workspace::has_nextest(sh) { &["nextest", "--no-fail-fast"] } else { &["test", "--no-fail-fast"] };
     // Members below a folder `tests` are sources as well, which cargo-llvm-cov leaves out by default.
     let options = ["--workspace", "--all-targets", "--disable-default-ignore-filename-regex", "--lcov", "--output-path"];
-    if let Err(error) = cmd!(sh, "cargo llvm-cov {runner...} {options...} {report}").run() {
-        return Ok(Err(error));
+    if cmd!(sh, "cargo llvm-cov {runner...} {options...} {report}").run().is_err() {
+        let tools = format!("LLVM_COV={} LLVM_PROFDATA={}", cov.display(), profdata.display());
+        let (runner, options) = (runner.join(" "), options.join(" "));
+        return Ok(Err(format!("{tools} cargo llvm-cov {runner} {options} {}", report.display())));
     }
     Ok(Ok(std::fs::read_to_string(report)?))
 }
 
-/// The lines of each file below the root: `SF:path`, then `DA:line,count` for each line.
+/// The lines and functions of each file below the root: `SF:path`, then `FN:line,name` for each instance of a function and
+/// `DA:line,count` for each line.
 fn parse(report: &str, root: &Path) -> BTreeMap<String, Executed> {
     let mut files = BTreeMap::<String, Executed>::new();
     let mut current = None;
@@ -126,32 +174,72 @@ fn parse(report: &str, root: &Path) -> BTreeMap<String, Executed> {
         if let Some(path) = line.strip_prefix("SF:") {
             let path = Path::new(path).strip_prefix(root).ok().and_then(Path::to_str);
             current = path.map(|path| files.entry(path.replace('\\', "/")).or_default());
-        } else if let (Some(data), Some(lines)) = (line.strip_prefix("DA:"), current.as_deref_mut()) {
+        } else if let (Some(data), Some(file)) = (line.strip_prefix("FN:"), current.as_deref_mut()) {
+            if let Some((Ok(first), name)) = data.split_once(',').map(|(first, name)| (first.parse(), name))
+                && !is_closure(name)
+            {
+                file.functions.insert(first);
+            }
+        } else if let (Some(data), Some(file)) = (line.strip_prefix("DA:"), current.as_deref_mut()) {
             let mut numbers = data.split(',').map(str::parse::<usize>);
             if let (Some(Ok(line)), Some(Ok(count))) = (numbers.next(), numbers.next()) {
-                *lines.entry(line).or_default() |= count > 0;
+                *file.lines.entry(line).or_default() |= count > 0;
             }
         }
     }
     files
 }
 
-fn compare(changes: &BTreeMap<String, BTreeSet<usize>>, coverage: &BTreeMap<String, Executed>, sheet: &mut Sheet) {
+/// Whether a symbol is that of a closure or of the body of an asynchronous function: `_RNC…`, or `{{closure}}` in the older scheme.
+fn is_closure(symbol: &str) -> bool {
+    symbol.starts_with("_RNC") || symbol.contains("$u7b$$u7b$closure$u7d$$u7d$")
+}
+
+/// The name in the line in which a function begins; the number of the line if it has none.
+fn name_of(text: &str, line: usize) -> String {
+    let name = text.lines().nth(line.saturating_sub(1)).and_then(|line| FUNCTION.captures(line));
+    name.map_or_else(|| format!("line {line}"), |found| format!("`{}`", &found[1]))
+}
+
+fn compare(
+    files: &Repository,
+    changes: &BTreeMap<String, BTreeSet<usize>>,
+    coverage: &BTreeMap<String, Executed>,
+    sheet: &mut Sheet,
+) {
     let (mut executed, mut measured, mut without) = (0, 0, 0);
+    let (mut functions, mut idle) = (0, BTreeMap::<&str, Vec<String>>::new());
     for (path, changed) in changes {
-        let lines: Vec<_> = coverage.get(path).into_iter().flatten().filter(|(line, _)| changed.contains(*line)).collect();
-        let Some((first, _)) = lines.first() else {
+        let source = coverage.get(path);
+        let lines = source.map(|source| source.changed(changed)).unwrap_or_default();
+        let (Some(source), Some((first, _))) = (source, lines.first()) else {
             without += 1;
             continue;
         };
-        let hits = lines.iter().filter(|(_, is_executed)| **is_executed).count();
+        let hits = lines.iter().filter(|(_, is_executed)| *is_executed).count();
         (executed, measured) = (executed + hits, measured + lines.len());
         if hits == 0 {
             let what = format!("no test executes any of the {} changed lines with code", lines.len());
-            sheet.red(what, format!("{path}:{first}"), "add a test that executes them, or remove what nothing needs");
+            sheet.red(what, Place::line(path, *first), MEND);
+        }
+        let of_source = source.changed_functions(changed);
+        functions += of_source.len();
+        for (first, _) in of_source.into_iter().filter(|(_, is_executed)| !is_executed) {
+            let name = name_of(files.find(path).unwrap_or_default(), first);
+            // A source without an executed line is red as a whole.
+            if path.starts_with(STRICT) && hits > 0 {
+                let what = format!("no test executes any of the changed lines of the function {name}");
+                sheet.red(what, Place::line(path, first), MEND);
+            }
+            idle.entry(path).or_default().push(format!("{name} ({first})"));
         }
     }
     sheet.note(format!("tests execute {executed} of {measured} changed lines with code"));
+    let count: usize = idle.values().map(Vec::len).sum();
+    sheet.note(format!("tests execute changed lines of {} of {functions} changed functions", functions - count));
+    for (path, names) in idle {
+        sheet.note(format!("{path}: no changed line is executed of {}", names.join(", ")));
+    }
     if without > 0 {
         sheet.note(format!("{without} changed sources have no changed line with code, or are not compiled on this system"));
     }
@@ -160,6 +248,7 @@ fn compare(changes: &BTreeMap<String, BTreeSet<usize>>, coverage: &BTreeMap<Stri
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::release::row::Finding;
 
     #[test]
     fn one_executed_line_of_each_changed_file_is_required() {
@@ -174,12 +263,39 @@ mod tests {
             ("c/src/lib.rs".to_owned(), changes(&[1])),
         ]);
         let mut sheet = Sheet::default();
-        compare(&changes, &coverage, &mut sheet);
+        compare(&Repository::of(&[]), &changes, &coverage, &mut sheet);
         let Outcome::Red { findings, notes } = sheet.outcome() else { panic!("not red") };
         assert_eq!(findings.len(), 1);
-        assert_eq!(findings[0].place, "b/src/lib.rs:5");
+        assert_eq!(findings[0].place, Place::line("b/src/lib.rs", 5));
         assert_eq!(findings[0].what, "no test executes any of the 2 changed lines with code");
         assert!(notes[0].contains("1 of 4"), "{notes:?}");
+    }
+
+    #[test]
+    fn changed_functions_without_an_executed_line_are_red_in_the_domain_and_noted_elsewhere() {
+        let text = "pub fn one() {\n    1\n}\nfn two() {\n    a(|| 2)\n}\nasync fn three() {\n    3\n}\n";
+        let of = |path: &str| {
+            format!(
+                "SF:/r/{path}\nFN:1,_RNvone\nFN:4,_RNvtwo\nFN:5,_RNCNvtwo\nFN:7,_RNvthree\nFN:7,_RNCNvthree\nDA:1,1\nDA:2,1\nDA:4,0\n\
+                 DA:5,0\nDA:7,0\nDA:8,2\nend_of_record\n"
+            )
+        };
+        let paths = ["app/src/a.rs", "domain/src/a.rs"];
+        let coverage = parse(&paths.map(of).concat(), Path::new("/r"));
+        let changes = paths.map(|path| (path.to_owned(), [2, 5, 8].into())).into();
+        let mut sheet = Sheet::default();
+        compare(&Repository::of(&paths.map(|path| (path, text))), &changes, &coverage, &mut sheet);
+        let Outcome::Red { findings, notes } = sheet.outcome() else { panic!("not red") };
+        let [Finding { what, place, .. }] = &findings[..] else { panic!("{findings:?}") };
+        assert_eq!(what, "no test executes any of the changed lines of the function `two`");
+        assert_eq!(*place, Place::line("domain/src/a.rs", 4));
+        let expected = [
+            "tests execute 4 of 6 changed lines with code",
+            "tests execute changed lines of 4 of 6 changed functions",
+            "app/src/a.rs: no changed line is executed of `two` (4)",
+            "domain/src/a.rs: no changed line is executed of `two` (4)",
+        ];
+        assert_eq!(notes, expected);
     }
 
     #[test]
@@ -205,12 +321,5 @@ mod tests {
         for other in ["a/src/tests/contract.rs", "tests/fuzz/src/provider/mod.rs"] {
             assert!(!is_source(other), "{other}");
         }
-    }
-
-    #[test]
-    fn unit_tests_are_the_last_module_of_a_source() {
-        assert_eq!(start_of_tests("a\n#[cfg(test)]\nuse b;\n\n#[cfg(test)]\nmod tests {\n}\n"), 5);
-        assert_eq!(start_of_tests("a\nb\n"), 3);
-        assert_eq!(start_of_tests("#[cfg(test)]\nmod tests;\n"), 3);
     }
 }

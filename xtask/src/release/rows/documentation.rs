@@ -14,7 +14,7 @@ use syn::{Expr, Fields, Item, Lit, Meta};
 use crate::Result;
 use crate::reference::{self, COMMAND_LINE};
 use crate::release::context::Context;
-use crate::release::row::{Outcome, Sheet};
+use crate::release::row::{Outcome, Place, Sheet};
 use crate::settings::{self, DECLARATION, Declaration, EXAMPLE};
 use crate::tidy::repository::Repository;
 
@@ -45,11 +45,17 @@ pub(crate) fn run(context: &Context) -> Result<Outcome> {
 fn generated(files: &Repository, sheet: &mut Sheet) {
     for (path, page) in reference::of_sources(files) {
         match (page, files.find(&path)) {
-            (Err(error), _) => sheet.red(format!("the page cannot be generated: {error}"), path, "correct what it names"),
-            (Ok(_), None) => sheet.red("the page is missing", path, CODEGEN),
+            (Err(error), _) => {
+                let what = format!("the page {path} cannot be generated: {error}");
+                sheet.red(what, files.nearest(&path), format!("correct the source that the reason names, and {CODEGEN}"));
+            }
+            (Ok(_), None) => sheet.red(format!("the page {path} is missing"), files.nearest(&path), CODEGEN),
             (Ok(text), Some(present)) => {
                 if let Some((line, what)) = difference(&text, present) {
-                    sheet.red(what, format!("{path}:{line}"), CODEGEN);
+                    // What is missing at the end has no line.
+                    let last = present.lines().count();
+                    let place = if last == 0 { Place::from(&path) } else { Place::line(&path, line.min(last)) };
+                    sheet.red(what, place, CODEGEN);
                 }
             }
         }
@@ -75,10 +81,10 @@ fn difference(expected: &str, present: &str) -> Option<(usize, String)> {
 fn command_line(files: &Repository, sheet: &mut Sheet) -> Result {
     let page = files.find(COMMAND_LINE);
     if page.is_none() {
-        sheet.red("the page is missing", COMMAND_LINE, CODEGEN);
+        sheet.red(format!("the page {COMMAND_LINE} is missing"), files.nearest(COMMAND_LINE), CODEGEN);
     }
     for option in options(files)?.iter().filter(|option| !page.is_some_and(|page| contains(page, option))) {
-        sheet.red(format!("the command line option `{option}` is missing"), COMMAND_LINE, CODEGEN);
+        sheet.red(format!("the command line option `{option}` is missing"), files.nearest(COMMAND_LINE), CODEGEN);
     }
     Ok(())
 }

@@ -21,7 +21,7 @@ use xshell::{Shell, cmd};
 use crate::Result;
 use crate::release::changes;
 use crate::release::context::Context;
-use crate::release::row::{Outcome, Sheet};
+use crate::release::row::{Outcome, Place, Sheet};
 use crate::tidy::repository::has_extension;
 
 /// How often each test runs.
@@ -48,6 +48,8 @@ struct Program {
 struct Repeated {
     program: Program,
     tests: Vec<String>,
+    /// The file of each test.
+    files: BTreeMap<String, String>,
 }
 
 pub(crate) fn run(context: &Context) -> Result<Outcome> {
@@ -65,7 +67,8 @@ pub(crate) fn run(context: &Context) -> Result<Outcome> {
         return Ok(sheet.outcome());
     }
     let Some(programs) = programs(&sh, context.root())? else {
-        sheet.red("the tests do not build", "Cargo.toml", "run `cargo test --workspace --no-run` and mend what it reports");
+        let command = "cargo test --workspace --all-targets --no-run";
+        sheet.red("the tests do not build", Place::command(command), format!("run `{command}` and mend what it reports"));
         return Ok(sheet.outcome());
     };
     let sources: Vec<_> =
@@ -80,10 +83,12 @@ pub(crate) fn run(context: &Context) -> Result<Outcome> {
         let _there = sh.push_dir(&program.folder);
         let listing = cmd!(sh, "{file} --list --format terse").quiet().ignore_stderr().read()?;
         let tests = listing.lines().filter_map(|line| line.strip_suffix(": test"));
-        let tests = tests.filter(|test| owner(test, &modules).is_some_and(|file| changed.contains(file)));
-        let tests: Vec<_> = tests.map(str::to_owned).collect();
-        if !tests.is_empty() {
-            repeated.push(Repeated { program, tests });
+        let with_file = tests.filter_map(|test| Some((test, owner(test, &modules)?)));
+        let with_file: Vec<_> = with_file.filter(|(_, file)| changed.contains(file)).collect();
+        if !with_file.is_empty() {
+            let tests = with_file.iter().map(|(test, _)| (*test).to_owned()).collect();
+            let files = with_file.into_iter().map(|(test, file)| (test.to_owned(), file.to_owned())).collect();
+            repeated.push(Repeated { program, tests, files });
         }
     }
     repeat(&sh, &repeated, &mut sheet)?;
@@ -158,8 +163,8 @@ fn owner<'f>(test: &str, modules: &BTreeMap<String, &'f str>) -> Option<&'f str>
 /// Runs the tests of each program in rounds, each with another order.
 fn repeat(sh: &Shell, repeated: &[Repeated], sheet: &mut Sheet) -> Result {
     let first = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_secs();
-    for Repeated { program, tests } in repeated {
-        let Program { selection, .. } = program;
+    for Repeated { program, tests, files } in repeated {
+        let Program { selection, root, .. } = program;
         let mut failures = BTreeMap::<String, (u64, u64)>::new();
         let count = rounds(|number| {
             let seed = first + number;
@@ -178,11 +183,9 @@ fn repeat(sh: &Shell, repeated: &[Repeated], sheet: &mut Sheet) -> Result {
         for (failed, (seed, failures)) in failures {
             let command = format!("RUSTC_BOOTSTRAP=1 cargo test {selection} -- -Z unstable-options --shuffle-seed {seed}");
             let mend = format!("find what depends on time, order or other tests, for example with `{command}`");
-            sheet.red(
-                format!("{failures} of {count} runs in a random order failed"),
-                format!("{failed} ({selection})"),
-                mend,
-            );
+            let what = format!("`{failed}` ({selection}): {failures} of {count} runs in a random order failed");
+            // A failure of the program is in no test.
+            sheet.red(what, files.get(&failed).unwrap_or(root), mend);
         }
         sheet.note(format!("{} tests of `{selection}` ran {count} times, with the seeds from {first}", tests.len()));
     }

@@ -43,7 +43,7 @@ pub(crate) fn run(context: &Context) -> Result<Outcome> {
     let mut sheet = Sheet::default();
     let pages: Vec<_> = context.files.files.iter().filter(|file| file.path.starts_with(DIST) && file.is_a("html")).collect();
     if !pages.iter().any(|page| page.path.ends_with("/index.html")) {
-        sheet.red("the built console has no index.html", DIST, BUILD);
+        sheet.red(format!("{DIST} has no index.html"), context.files.nearest(DIST), BUILD);
     }
     for page in pages {
         for (pattern, what) in INLINE.iter().filter(|(pattern, _)| pattern.is_match(&page.text)) {

@@ -12,10 +12,11 @@ use xshell::{Shell, cmd};
 
 use crate::Result;
 use crate::release::context::Context;
-use crate::release::row::{Outcome, Sheet};
+use crate::release::row::{Outcome, Place, Sheet};
 use crate::setup::tools::DENY;
 
 pub(super) const RULES: &str = "deny.toml";
+pub(super) const CARGO_LOCK: &str = "Cargo.lock";
 const NPM_LOCK: &str = "app/console/package-lock.json";
 const CRATES_IO: &str = "registry+https://github.com/rust-lang/crates.io-index";
 
@@ -31,7 +32,9 @@ pub(crate) fn run(context: &Context) -> Result<Outcome> {
     let rules = Rules::parse(context.files.text(RULES)?)?;
     npm(context.files.text(NPM_LOCK)?, &rules, &mut sheet)?;
     match DENY.require(&sh) {
-        Ok(()) => deny(&sh, &["bans", "licenses", "sources"], &mut sheet)?,
+        Ok(()) => {
+            deny(&sh, context.files.find(CARGO_LOCK).unwrap_or_default(), &["bans", "licenses", "sources"], &mut sheet)?;
+        }
         Err(reason) => {
             crates(context, &rules, &mut sheet)?;
             sheet.note(format!("{reason}: licences, bans and sources are read from `cargo metadata`"));
@@ -103,35 +106,44 @@ impl Rules {
 
 fn crates(context: &Context, rules: &Rules, sheet: &mut Sheet) -> Result {
     let metadata = MetadataCommand::new().manifest_path(context.root().join("Cargo.toml")).exec()?;
+    let lock = context.files.find(CARGO_LOCK).unwrap_or_default();
     for package in &metadata.packages {
         let (name, version) = (&package.name, &package.version);
-        let place = format!("Cargo.lock ({name} {version})");
+        let place = locked(lock, name, &version.to_string());
+        let replaced = format!("replace what requires it (`cargo tree --workspace --invert {name}@{version}`)");
         match &package.license {
             Some(license) if rules.allow(license) => {}
             Some(license) => {
-                sheet.red(
-                    format!("the licence `{license}` is not allowed"),
-                    place.clone(),
-                    "replace the dependency, or add the licence to deny.toml",
-                );
+                let what = format!("the licence `{license}` of the crate {name} {version} is not allowed");
+                sheet.red(what, &place, format!("{replaced}, or add the licence to {RULES}"));
             }
-            None => sheet.red("the crate declares no licence", place.clone(), "replace the dependency"),
+            None => sheet.red(format!("the crate {name} {version} declares no licence"), &place, &replaced),
         }
         if rules.banned.contains(name.as_str()) {
-            sheet.red("deny.toml bans the crate", place.clone(), format!("find what needs it with `cargo tree -i {name}`"));
+            sheet.red(format!("{RULES} bans the crate {name} {version}"), &place, &replaced);
         }
         if package.source.as_ref().is_some_and(|source| source.repr != CRATES_IO) {
-            sheet.red("the crate does not come from crates.io", place, "depend on a version of crates.io");
+            let what = format!("the crate {name} {version} does not come from crates.io");
+            sheet.red(what, &place, "depend on a version of crates.io");
         }
     }
     sheet.note(format!("{} crates", metadata.packages.len()));
     Ok(())
 }
 
+/// The line of `Cargo.lock` with the version of a crate; the file if it does not have it.
+fn locked(lock: &str, name: &str, version: &str) -> Place {
+    let lines: Vec<_> = lock.lines().collect();
+    let is_entry = |pair: &[&str]| pair[0] == format!("name = \"{name}\"") && pair[1] == format!("version = \"{version}\"");
+    // The lines of a pair are counted from 0, and the version is in the second one.
+    let line = lines.windows(2).position(is_entry).map(|at| at + 2);
+    Place::Path { path: CARGO_LOCK.to_owned(), line }
+}
+
 /// What the bundle or a package contains: every package of the lock file, also those below a workspace or another package. The
 /// workspaces of the repository have its licence, and tools of the build are not distributed.
-fn npm(lock: &str, rules: &Rules, sheet: &mut Sheet) -> Result {
-    let lock: Value = serde_json::from_str(lock).map_err(|error| format!("{NPM_LOCK}: {error}"))?;
+fn npm(text: &str, rules: &Rules, sheet: &mut Sheet) -> Result {
+    let lock: Value = serde_json::from_str(text).map_err(|error| format!("{NPM_LOCK}: {error}"))?;
     let packages = lock["packages"].as_object().ok_or(format!("{NPM_LOCK} has no `packages`"))?;
     let workspaces: BTreeSet<_> =
         lock["packages"][""]["workspaces"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
@@ -146,8 +158,11 @@ fn npm(lock: &str, rules: &Rules, sheet: &mut Sheet) -> Result {
         let license = package["license"].as_str().unwrap_or_default();
         if !rules.allow(license) {
             let name = path.strip_prefix("node_modules/").unwrap_or(path);
-            let what = format!("the licence `{license}` is not allowed");
-            sheet.red(what, format!("{NPM_LOCK} ({name})"), "replace the package, or add the licence to deny.toml");
+            let what = format!("the licence `{license}` of the package {name} is not allowed");
+            let key = format!("\"{path}\":");
+            let line = text.lines().position(|line| line.trim_start().starts_with(&key)).map(|at| at + 1);
+            let mend = format!("replace the package, or add the licence to {RULES}");
+            sheet.red(what, Place::Path { path: NPM_LOCK.to_owned(), line }, mend);
         }
     }
     sheet.note(format!("{count} npm packages are distributed"));
@@ -155,10 +170,10 @@ fn npm(lock: &str, rules: &Rules, sheet: &mut Sheet) -> Result {
 }
 
 /// Runs checks of cargo-deny.
-pub(super) fn deny(sh: &Shell, checks: &[&str], sheet: &mut Sheet) -> Result {
+pub(super) fn deny(sh: &Shell, lock: &str, checks: &[&str], sheet: &mut Sheet) -> Result {
     let output = cmd!(sh, "cargo deny --offline --format json check {checks...}").quiet().ignore_status().output()?;
     let report = String::from_utf8_lossy(&output.stderr);
-    let errors = errors(&report);
+    let errors = errors(&report, lock);
     if errors.is_empty() && !output.status.success() {
         return Err(format!("cargo-deny fails: {}", report.trim()).into());
     }
@@ -168,8 +183,8 @@ pub(super) fn deny(sh: &Shell, checks: &[&str], sheet: &mut Sheet) -> Result {
     Ok(())
 }
 
-/// The errors of a report, a JSON document on each line: what is wrong, and the crate.
-fn errors(report: &str) -> Vec<(String, String)> {
+/// The errors of a report, a JSON document on each line: what is wrong, and where the crate is locked.
+fn errors(report: &str, lock: &str) -> Vec<(String, Place)> {
     let lines = report.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     let errors = lines.filter(|line| line["type"] == "diagnostic" && line["fields"]["severity"] == "error");
     let error = |line: Value| {
@@ -178,11 +193,10 @@ fn errors(report: &str) -> Vec<(String, String)> {
         let labels = fields["labels"].as_array().into_iter().flatten();
         let labels = labels.map(|label| format!("; `{}`: {}", text(&label["span"]), text(&label["message"])));
         let what = text(&fields["message"]) + &labels.collect::<String>();
-        let place = match (package["name"].as_str(), package["version"].as_str()) {
-            (Some(name), Some(version)) => format!("Cargo.lock ({name} {version})"),
-            (None, _) | (_, None) => RULES.to_owned(),
-        };
-        (what, place)
+        match (package["name"].as_str(), package["version"].as_str()) {
+            (Some(name), Some(version)) => (format!("{name} {version}: {what}"), locked(lock, name, version)),
+            (None, _) | (_, None) => (what, Place::from(RULES)),
+        }
     };
     errors.map(error).collect()
 }
@@ -220,8 +234,10 @@ mod tests {
             {"fields":{"message":"no crate","severity":"error"},"type":"diagnostic"}
             {"fields":{"errors":2},"type":"summary"}"#
             .replace("[\n            ", "[");
-        let expected = [("no licence fits; `X`: rejected", "Cargo.lock (a 1.0.0)"), ("no crate", "deny.toml")];
-        assert_eq!(errors(&report), expected.map(|(what, place)| (what.to_owned(), place.to_owned())));
+        let lock = "[[package]]\nname = \"a\"\nversion = \"0.9.0\"\n\n[[package]]\nname = \"a\"\nversion = \"1.0.0\"\n";
+        let expected = [("a 1.0.0: no licence fits; `X`: rejected", "Cargo.lock:7"), ("no crate", "deny.toml")];
+        assert_eq!(errors(&report, lock), expected.map(|(what, place)| (what.to_owned(), Place::from(place))));
+        assert_eq!(locked(lock, "b", "1.0.0"), Place::from(CARGO_LOCK));
     }
 
     #[test]
@@ -233,9 +249,19 @@ mod tests {
         let mut sheet = Sheet::default();
         npm(lock, &Rules::parse(TEXT).unwrap(), &mut sheet).unwrap();
         let Outcome::Red { findings, .. } = sheet.outcome() else { panic!("not red") };
-        let places: Vec<_> = findings.iter().map(|finding| finding.place.as_str()).collect();
-        let expected = ["a/node_modules/c", "c", "vendored", "web/node_modules/c"];
-        assert_eq!(places, expected.map(|name| format!("app/console/package-lock.json ({name})")));
+        let whats: Vec<_> = findings.iter().map(|finding| finding.what.as_str()).collect();
+        let expected = [
+            "`X` of the package a/node_modules/c",
+            "`X` of the package c",
+            "`` of the package vendored",
+            "`X` of the package web/node_modules/c",
+        ];
+        assert_eq!(whats, expected.map(|part| format!("the licence {part} is not allowed")));
+        assert_eq!(findings[2].place, Place::from(NPM_LOCK));
+        let mut sheet = Sheet::default();
+        npm("{ \"packages\": {\n  \"node_modules/c\": {} } }", &Rules::parse(TEXT).unwrap(), &mut sheet).unwrap();
+        let Outcome::Red { findings, .. } = sheet.outcome() else { panic!("not red") };
+        assert_eq!(findings[0].place, Place::line(NPM_LOCK, 2));
         assert!(npm("{}", &Rules::parse(TEXT).unwrap(), &mut Sheet::default()).is_err());
     }
 }

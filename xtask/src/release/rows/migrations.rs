@@ -7,7 +7,8 @@ use regex::Regex;
 use xshell::cmd;
 
 use crate::Result;
-use crate::release::changelog_file::{self, Changelog};
+use crate::manifests;
+use crate::release::changelog_file::{self, Changelog, Entry};
 use crate::release::context::Context;
 use crate::release::row::{Outcome, Sheet};
 use crate::tidy::repository::{File, Repository, has_extension};
@@ -84,13 +85,11 @@ pub(crate) fn run(context: &Context) -> Result<Outcome> {
         sheet.note(format!("not compared: {reason}"));
         return Ok(sheet.outcome());
     }
-    let base = context.base_paths(STORES)?;
-    let base: BTreeSet<_> = base.into_iter().filter(|path| is_migration(path)).collect();
+    let entries = Changelog::added_entries(context)?;
+    let base: BTreeSet<_> = context.base_paths(STORES)?.into_iter().filter(|path| is_migration(path)).collect();
     for path in &base {
         if let Some(change) = change(context, path)? {
-            let what = format!("the migration was {change} after the base");
-            let mend = format!("restore {path} (`git checkout BASE -- {path}`), and add a migration with the next number");
-            edited(context, &mut sheet, &what, path, &mend);
+            edited(context, &entries, path, change, &mut sheet)?;
         }
     }
     let is_new = |file: &&File| is_migration(&file.path) && !base.contains(&file.path);
@@ -131,7 +130,7 @@ fn beside(path: &str, text: &str, new: &BTreeSet<String>, sheet: &mut Sheet) {
                 sheet.red(
                     "a permission gives no reason",
                     &place,
-                    "write why the previous release can run beside the statement",
+                    "write after `-- release:` why the previous release can run beside the statement, in at least 20 letters",
                 );
             }
             Some(_) if found.is_empty() => {
@@ -143,7 +142,7 @@ fn beside(path: &str, text: &str, new: &BTreeSet<String>, sheet: &mut Sheet) {
             None => {
                 for why in found {
                     let mend = "make the change in two releases: first one that no longer uses it, then this migration; or, if \
-                        the previous release is not affected, write `-- release: REASON` before the statement";
+                        the previous release is not affected, write a line with `-- release:` and the reason before the statement";
                     sheet.red(format!("the migration {why}"), &place, mend);
                 }
             }
@@ -189,17 +188,24 @@ fn line_at(text: &str, offset: usize) -> usize {
 }
 
 /// Red after a release. Before the first one, databases are created again, and a changelog entry announces that.
-fn edited(context: &Context, sheet: &mut Sheet, what: &str, path: &str, mend: &str) {
+fn edited(context: &Context, entries: &[Entry], path: &str, change: &str, sheet: &mut Sheet) -> Result {
     let name = path.rsplit('/').next().unwrap_or(path);
-    let changelog = Changelog::parse(context.files.find(changelog_file::FILE).unwrap_or_default());
-    if !context.has_release() && changelog.mentions(Some("breaking"), name) {
+    let what = format!("the migration {name} was {change} after the base");
+    if !context.has_release() && entries.iter().any(|entry| entry.mentions(Some("breaking"), name)) {
         sheet.note(format!("{path}: {what}; nothing is released yet"));
-    } else if context.has_release() {
-        sheet.red(what, path, mend);
-    } else {
-        let mend = format!("{mend}; or add an entry `- **breaking** (…): … `{name}` …` to {}", changelog_file::FILE);
-        sheet.red(what, path, mend);
+        return Ok(());
     }
+    let revision = &context.base()?.revision;
+    let restored = format!("run `git checkout {revision} -- {path}`, and add a migration with the next number");
+    let mend = if context.has_release() {
+        restored
+    } else {
+        let crates = manifests::crates(&context.files)?;
+        let area = crates.iter().find(|package| path.starts_with(&package.folder)).map_or("app", |package| package.area());
+        format!("{restored}; or add an entry `- **breaking** ({area}): … `{name}` …` to {}", changelog_file::FILE)
+    };
+    sheet.red(what, context.files.nearest(path), mend);
+    Ok(())
 }
 
 fn is_migration(path: &str) -> bool {

@@ -9,7 +9,7 @@ use xshell::{Shell, cmd};
 
 use crate::Result;
 use crate::release::context::Context;
-use crate::release::row::{Outcome, Sheet};
+use crate::release::row::{Outcome, Place, Sheet};
 
 pub(crate) fn run(context: &Context) -> Result<Outcome> {
     let (sh, mut sheet) = (context.shell()?, Sheet::default());
@@ -25,10 +25,15 @@ pub(crate) fn run(context: &Context) -> Result<Outcome> {
     let _target = sh.push_env("CARGO_TARGET_DIR", below.join("target"));
     let metadata = MetadataCommand::new().manifest_path(copy.join("Cargo.toml")).no_deps().exec()?;
     let published = metadata.packages.iter().filter(|package| package.publish.is_none());
-    let packages: Vec<_> = published.flat_map(|package| ["--package".to_owned(), package.name.to_string()]).collect();
+    let packages: &Vec<_> = &published.flat_map(|package| ["--package".to_owned(), package.name.to_string()]).collect();
     if cmd!(sh, "cargo check --quiet --locked --all-features {packages...}").run().is_err() {
-        let mend = "raise the version of the dependency whose item or feature is missing in the output above";
-        sheet.red("the published crates do not build with the lowest versions of their dependencies", "Cargo.toml", mend);
+        let manifest = copy.join("Cargo.toml");
+        let manifest = manifest.strip_prefix(context.root()).unwrap_or(&manifest).display();
+        let command = format!("cargo check --locked --all-features --manifest-path {manifest} {}", packages.join(" "));
+        let mend = "in `[workspace.dependencies]` of Cargo.toml, raise the version of the dependency whose item or feature the \
+            compiler does not find";
+        let what = "the published crates do not build with the lowest versions of their dependencies";
+        sheet.red(what, Place::Command(command), mend);
     }
     Ok(sheet.outcome())
 }

@@ -10,7 +10,7 @@ use xshell::{Shell, cmd};
 use crate::Result;
 use crate::manifests;
 use crate::release::context::Context;
-use crate::release::row::{Outcome, Sheet};
+use crate::release::row::{Outcome, Place, Sheet};
 
 /// Requirements of a version in documents: `Rust 1.95 or later`, `Rust toolchain (1.95 or later)`.
 static DOCUMENTED: LazyLock<Regex> = LazyLock::new(|| {
@@ -51,8 +51,9 @@ fn build(sh: &Shell, promised: &str, rustc: &str, sheet: &mut Sheet) {
         let mend = format!("run `rustup toolchain install {promised}`, and this check again");
         sheet.red(format!("this toolchain is {rustc}, so no build shows that {promised} suffices"), "Cargo.toml", mend);
     } else if cmd!(sh, "cargo {toolchain} check --quiet --workspace --all-targets").run().is_err() {
-        let mend = "raise `rust-version`, or do without what that version lacks";
-        sheet.red(format!("the workspace does not build with Rust {promised}"), "Cargo.toml", mend);
+        let command = format!("cargo {toolchain} check --workspace --all-targets");
+        let mend = "raise `rust-version` in Cargo.toml, or replace what the compiler of that version refuses";
+        sheet.red(format!("the workspace does not build with Rust {promised}"), Place::Command(command), mend);
     }
 }
 

@@ -14,6 +14,9 @@ use crate::release::row::{Outcome, Sheet};
 use crate::tidy::repository::{Repository, has_extension};
 use crate::workspace::{CONSOLE, PYTHON};
 
+/// The manifest of the npm workspace.
+const CONSOLE_MANIFEST: &str = "app/console/package.json";
+
 /// Files that no published package contains: data, secrets, and what a tool installs or builds.
 static UNWANTED: LazyLock<GlobSet> = LazyLock::new(|| {
     let patterns = [
@@ -44,7 +47,7 @@ pub(crate) fn run(context: &Context) -> Result<Outcome> {
     required(&crates, &version, &mut sheet);
     required(&npm, &version, &mut sheet);
     python(&context.files, &version, &mut sheet)?;
-    for (registry, packages, manifest) in [("crates", &crates, "Cargo.toml"), ("npm packages", &npm, CONSOLE)] {
+    for (registry, packages, manifest) in [("crates", &crates, "Cargo.toml"), ("npm packages", &npm, CONSOLE_MANIFEST)] {
         if let Some(order) = order(packages, manifest, &mut sheet) {
             sheet.note(format!("{registry} are published in this order: {}", order.join(", ")));
         }
@@ -103,7 +106,7 @@ fn order(packages: &[Package], manifest: &str, sheet: &mut Sheet) -> Option<Vec<
             sheet.red(
                 format!("no order of publication: {} depend on each other", cycle.join(", ")),
                 manifest,
-                "break the cycle",
+                "remove a dependency of one of them on another one",
             );
             return None;
         }
@@ -124,7 +127,8 @@ fn contents(context: &Context, crates: &[Package], sheet: &mut Sheet) -> Result 
         let listing =
             cmd!(sh, "cargo package --list --allow-dirty --offline --package {name}").quiet().ignore_stderr().read();
         let Ok(listing) = listing else {
-            let mend = format!("run `cargo package --list --offline --package {name}` and mend what it reports");
+            let mend =
+                format!("run `cargo package --list --allow-dirty --offline --package {name}` and mend what it reports");
             sheet.red(format!("cargo cannot list the contents of `{name}`"), &package.manifest, mend);
             continue;
         };
@@ -136,7 +140,7 @@ fn contents(context: &Context, crates: &[Package], sheet: &mut Sheet) -> Result 
             sheet.red(format!("`{name}` would contain no sources"), &package.manifest, "remove `include`, or add `src/**`");
         }
         if !listing.lines().any(|file| file == "LICENSE") {
-            let mend = "link the `LICENSE` of the repository into the folder of the package";
+            let mend = format!("link the `LICENSE` of the repository into {}", package.folder);
             sheet.red(format!("`{name}` would contain no license"), &package.folder, mend);
         }
     }
@@ -169,7 +173,7 @@ fn npm_files(package: &Package, files: &[&str], sheet: &mut Sheet) {
         sheet.red(format!("`{name}` would contain the file"), format!("{}{file}", package.folder), mend);
     }
     for required in ["package.json", "README.md", "LICENSE"].into_iter().filter(|required| !files.contains(required)) {
-        let mend = "add the file to the folder of the package";
+        let mend = format!("add the file to {}", package.folder);
         sheet.red(format!("`{name}` would contain no {required}"), &package.folder, mend);
     }
     if !files.iter().any(|file| file.starts_with("src/index.")) {
@@ -201,7 +205,8 @@ fn python(repository: &Repository, version: &str, sheet: &mut Sheet) -> Result {
     }
     for required in [format!("{sources}__init__.py"), format!("{sources}py.typed"), format!("{folder}LICENSE")] {
         if !paths.contains(&&required) {
-            sheet.red("the Python package would lack the file", required, "add the file");
+            let mend = format!("add the file {required}");
+            sheet.red(format!("the Python package would lack {required}"), repository.nearest(&required), mend);
         }
     }
     Ok(())

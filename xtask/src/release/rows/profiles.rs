@@ -24,7 +24,8 @@ pub(crate) fn run(context: &Context) -> Result<Outcome> {
         }
     }
     if profiles == 0 {
-        sheet.red("there is no profile", FOLDER, "correct the folder in this check");
+        let check = "xtask/src/release/rows/profiles.rs";
+        sheet.red(format!("there is no profile in {FOLDER}"), check, format!("correct `FOLDER` in {check}"));
     }
     Ok(sheet.outcome())
 }

@@ -22,8 +22,12 @@ pub(crate) fn run(context: &Context) -> Result<Outcome> {
     let current = reference::rust_apis(&context.files)?;
     for (path, text) in &current {
         if context.files.find(path) != Some(text.as_str()) {
-            let what = "the text differs from the public items in the sources";
-            sheet.red(what, path, "run `cargo xtask codegen`, and read the difference: it is the change of the API");
+            let what = format!("{path}: the text differs from the public items in the sources");
+            sheet.red(
+                what,
+                context.files.nearest(path),
+                "run `cargo xtask codegen`, and read the difference: it is the change of the API",
+            );
         }
     }
     let paths: BTreeSet<_> = current.iter().map(|(path, _)| path.as_str()).collect();
@@ -67,7 +71,8 @@ fn compare(context: &Context, current: &[(String, String)], sheet: &mut Sheet) -
             let file = changelog_file::FILE;
             let mend =
                 format!("undo the change, or add an entry `- **breaking** ({area}): …` that names {quoted} to {file}");
-            sheet.red(format!("no new breaking entry names what was removed or changed: `{item}`"), path, mend);
+            let what = format!("no new breaking entry names what was removed or changed: `{item}`");
+            sheet.red(what, context.files.nearest(path), mend);
         }
     }
     is_broken |= removed_libraries(context, current, &entries, sheet)?;
@@ -90,7 +95,8 @@ fn removed_libraries(context: &Context, current: &[(String, String)], entries: &
         let name = format!("grantry-{}", path.trim_start_matches(TEXTS).trim_end_matches(".txt"));
         if !entries.iter().any(|entry| entry.quoted().any(|quoted| quoted == name)) {
             let mend = format!("restore the crate, or add a breaking entry that names `{name}` to {}", changelog_file::FILE);
-            sheet.red(format!("no new breaking entry names the removed library `{name}`"), path, mend);
+            let what = format!("no new breaking entry names the removed library `{name}`");
+            sheet.red(what, context.files.nearest(path), mend);
         }
     }
     Ok(is_broken)

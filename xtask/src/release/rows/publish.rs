@@ -8,7 +8,7 @@
 use xshell::cmd;
 
 use crate::release::context::Context;
-use crate::release::row::{Outcome, Sheet};
+use crate::release::row::{Outcome, Place, Sheet};
 use crate::workspace::CONSOLE;
 use crate::{Result, manifests};
 
@@ -17,10 +17,10 @@ pub(crate) fn run(context: &Context) -> Result<Outcome> {
     let crates = manifests::crates(&context.files)?;
     let crates: Vec<_> = crates.iter().filter(|package| package.is_published).collect();
     let selection: Vec<_> = crates.iter().flat_map(|package| ["--package", &package.name]).collect();
-    let command = format!("cargo package --no-verify --offline {}", selection.join(" "));
+    let command = format!("cargo package --no-verify --offline --allow-dirty {}", selection.join(" "));
     if cmd!(sh, "cargo package --quiet --no-verify --offline --allow-dirty {selection...}").run().is_err() {
         let mend = format!("run `{command}` and mend what it reports");
-        sheet.red("cargo does not pack the crates (see above)", "Cargo.toml", mend);
+        sheet.red("cargo does not pack the crates", Place::Command(command), mend);
     }
     let npm = manifests::npm(&context.files)?;
     let npm: Vec<_> = npm.iter().filter(|package| package.is_published).collect();
@@ -31,7 +31,7 @@ pub(crate) fn run(context: &Context) -> Result<Outcome> {
         let words: Vec<_> = command.split(' ').skip(1).collect();
         let is_built = cmd!(sh, "npm run build --silent -w {name}").quiet().run().is_ok();
         if !is_built || cmd!(sh, "npm {words...}").quiet().ignore_stdout().ignore_stderr().run().is_err() {
-            let mend = format!("run `{command}` in {CONSOLE} and mend what it reports");
+            let mend = format!("run `npm run build -w {name} && {command}` in {CONSOLE} and mend what it reports");
             sheet.red(format!("npm does not build or does not accept `{name}`"), &package.manifest, mend);
         }
     }

@@ -3,8 +3,11 @@
 use crate::Result;
 use crate::release::context::Context;
 use crate::release::program;
-use crate::release::row::{Outcome, Sheet};
+use crate::release::row::{Outcome, Place, Sheet};
+use crate::workspace::FEATURES;
 
+/// The manifest of the program.
+const PROGRAM: &str = "app/Cargo.toml";
 /// Folders with names of different lengths.
 const FOLDERS: [&str; 2] = ["a", "another"];
 
@@ -22,7 +25,10 @@ pub(crate) fn run(context: &Context) -> Result<Outcome> {
         match program::build(&sh, &sources, &target) {
             Ok(program) => programs.push(program),
             Err(error) => {
-                sheet.red(format!("the program does not build: {error}"), "Cargo.toml", "mend what the compiler reports");
+                let command =
+                    format!("cargo build --release --locked --package grantry --bin grantry {}", FEATURES.join(" "));
+                let mend = format!("run `{command}` and mend what it reports");
+                sheet.red(format!("the program does not build: {error}"), Place::Command(command), mend);
                 return Ok(sheet.outcome());
             }
         }
@@ -33,7 +39,7 @@ pub(crate) fn run(context: &Context) -> Result<Outcome> {
             None => sheet.note(format!("two builds gave the same {} bytes", contents.len())),
             Some(difference) => {
                 let mend = format!("find the reason with `diffoscope {} {}`", first.display(), second.display());
-                sheet.red(format!("two builds of the same sources differ: {difference}"), "Cargo.toml", mend);
+                sheet.red(format!("two builds of the same sources differ: {difference}"), PROGRAM, mend);
             }
         }
     }

@@ -7,10 +7,11 @@ use serde::Deserialize;
 use crate::Result;
 use crate::release::context::Context;
 use crate::release::row::{Outcome, Sheet};
-use crate::release::sealed_code::{self, Sealed};
+use crate::release::sealed_code::{self, PAYLOADS, SEALER, Sealed};
 
 const FILE: &str = "docs/security/record-types.toml";
-const NEW_VERSION: &str = "raise PAYLOAD_VERSION, keep reading the version before, and change `writes` and `reads`";
+const NEW_VERSION: &str = "raise `PAYLOAD_VERSION` in domain/src/authorization/sealed.rs, keep reading the version before, and change \
+    `writes` and `reads` in docs/security/record-types.toml";
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -76,7 +77,8 @@ fn against_code(registry: &Registry, code: &Sealed, sheet: &mut Sheet) {
         sheet.red("`reads` does not contain `writes`", FILE, "add the version to `reads`");
     }
     for bypass in &code.bypasses {
-        sheet.red(format!("the use cases call {bypass}"), FILE, "pass the version that the registry describes");
+        let mend = "pass `PAYLOAD_VERSION` to `seal`, and the version of the envelope to `decode`";
+        sheet.red(format!("the use cases call {bypass}"), SEALER, mend);
     }
     for payload in &registry.payload {
         versions(&registry.reads, code.reads.get(&payload.name), &payload.name, sheet);
@@ -123,7 +125,7 @@ fn versions(listed: &BTreeSet<u64>, code: Option<&BTreeSet<u64>>, name: &str, sh
     let code = code.unwrap_or(&none);
     if code.is_empty() {
         let what = format!("no check of the versions that `{name}::decode` accepts was found");
-        sheet.red(what, FILE, "begin it with `known(version)?;`, and let `known` compare with each version by `==`");
+        sheet.red(what, PAYLOADS, "begin it with `known(version)?;`, and let `known` compare with each version by `==`");
         return;
     }
     for version in listed.difference(code) {

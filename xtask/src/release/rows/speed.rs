@@ -1,6 +1,10 @@
 //! The ratios of `cargo xtask bench` are not worse than those of the base by more than the range of the rounds.
 //!
 //! Both states are measured in this run, in turns: the speed of a machine differs from day to day by more than what is looked for.
+//!
+//! Each state is measured by its load program (`tests/load`), so a change of that program is a part of the difference. The present
+//! one cannot measure the base: it contains the store and the use cases of its state, writes the seeded databases with their
+//! schema, which servers of the base may refuse, and is what `P2` measures and what serves the bare handler and the proxy of the ratios.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -10,7 +14,7 @@ use xshell::{Shell, cmd};
 use crate::Result;
 use crate::bench::report::{Line, Series, Target};
 use crate::release::context::Context;
-use crate::release::row::{Outcome, Sheet};
+use crate::release::row::{Outcome, Place, Sheet};
 
 /// The measurements with ratios. The others depend on the machine, or need a copy of a large database for one round.
 const MEASUREMENTS: [&str; 7] = ["P1", "P1b", "relay", "P2", "P3", "P4", "P6"];
@@ -18,8 +22,12 @@ const MEASUREMENTS: [&str; 7] = ["P1", "P1b", "relay", "P2", "P3", "P4", "P6"];
 const ROUNDS: usize = 3;
 /// The status of a command that refuses an argument.
 const USAGE: i32 = 2;
-/// Where the row is explained.
-const PLACE: &str = "docs/performance.md";
+/// The page that describes the measurements.
+const PAGE: &str = "docs/performance.md";
+/// What measures them.
+const MEASUREMENTS_SOURCE: &str = "xtask/src/bench/measurements.rs";
+/// The folder of the clone with the base, below the target folder.
+const BASE: &str = "release-check/speed";
 
 /// What identifies a figure: the measurement, and what was measured.
 type Key = (String, String);
@@ -40,7 +48,7 @@ pub(crate) fn run(context: &Context) -> Result<Outcome> {
         Err(reason) => return Ok(Outcome::Skipped(reason)),
     };
     let target = context.target()?;
-    let folder = target.join("release-check/speed");
+    let folder = target.join(BASE);
     check_out(&context.shell()?, context.root(), &base, &folder)?;
     let mut sheet = Sheet::default();
     let (mut before, mut now) = (Figures::default(), Figures::default());
@@ -60,7 +68,7 @@ pub(crate) fn run(context: &Context) -> Result<Outcome> {
             }
         }
     }
-    compare(&before, &now, &mut sheet);
+    compare(&before, &now, context.files.text(PAGE)?, &mut sheet);
     Ok(sheet.outcome())
 }
 
@@ -114,12 +122,20 @@ fn worse(figure: &Figure, old: f64, new: f64) -> Option<f64> {
     }
 }
 
-fn compare(before: &Figures, now: &Figures, sheet: &mut Sheet) {
+/// The line of the page that describes a measurement: the first row of a table that begins with its name.
+fn described(page: &str, measurement: &str) -> Place {
+    let row = format!("| {measurement} |");
+    let line = page.lines().position(|line| line.starts_with(&row)).map(|at| at + 1);
+    Place::Path { path: PAGE.to_owned(), line }
+}
+
+fn compare(before: &Figures, now: &Figures, page: &str, sheet: &mut Sheet) {
     for (key, figure) in &before.0 {
         let (measurement, what) = key;
         let old = Series::new(figure.values.clone());
         let Some(new) = now.0.get(key).map(|figure| Series::new(figure.values.clone())) else {
-            sheet.red(format!("{measurement} `{what}` is not measured any more"), PLACE, "measure it again");
+            let mend = format!("measure it again in {MEASUREMENTS_SOURCE}, as the base does");
+            sheet.red(format!("{measurement} `{what}` is not measured any more"), MEASUREMENTS_SOURCE, mend);
             continue;
         };
         let Some(worse) = worse(figure, old.median, new.median) else { continue };
@@ -127,8 +143,10 @@ fn compare(before: &Figures, now: &Figures, sheet: &mut Sheet) {
         let text =
             format!("{measurement} `{what}` was {:.3} and is {:.3}, range of the rounds {range:.3}", old.median, new.median);
         if worse > range {
-            let mend = format!("run `cargo xtask bench {measurement}` on both states, and undo what made the difference");
-            sheet.red(format!("{text}: worse by more than that"), PLACE, mend);
+            let mend = format!(
+                "run `cargo xtask bench {measurement}` here and in {BASE} of the target folder, and undo what made the difference"
+            );
+            sheet.red(format!("{text}: worse by more than that"), described(page, measurement), mend);
         } else {
             sheet.note(text);
         }
@@ -160,7 +178,7 @@ mod tests {
 
     fn found(before: &Figures, now: &Figures) -> Vec<String> {
         let mut sheet = Sheet::default();
-        compare(before, now, &mut sheet);
+        compare(before, now, "", &mut sheet);
         match sheet.outcome() {
             Outcome::Red { findings, .. } => findings.into_iter().map(|finding| finding.what).collect(),
             Outcome::Green { .. } | Outcome::Skipped(_) => Vec::new(),
@@ -179,6 +197,20 @@ mod tests {
         ];
         assert_eq!(found(&before, &worse), expected);
         assert!(found(&worse, &before).is_empty());
+    }
+
+    #[test]
+    fn each_compared_measurement_is_described_in_a_row_of_the_page() {
+        let page = include_str!("../../../../docs/performance.md");
+        for name in MEASUREMENTS {
+            let Place::Path { line: Some(line), .. } = described(page, name) else { panic!("no row for {name}") };
+            assert!(page.lines().nth(line - 1).unwrap().starts_with(&format!("| {name} |")));
+        }
+        assert_eq!(described(page, "P99"), Place::from(PAGE));
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+        for place in [described(page, "P1"), Place::from(MEASUREMENTS_SOURCE)] {
+            assert_eq!(place.fault(root), None);
+        }
     }
 
     #[test]

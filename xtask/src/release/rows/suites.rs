@@ -4,7 +4,7 @@ use xshell::cmd;
 
 use crate::Result;
 use crate::release::context::Context;
-use crate::release::row::{Outcome, Sheet};
+use crate::release::row::{Outcome, Place, Sheet};
 
 /// The steps, the fastest first.
 pub(crate) const STEPS: [&str; 9] =
@@ -16,8 +16,9 @@ pub(crate) fn run(context: &Context) -> Result<Outcome> {
     let (sh, mut sheet) = (context.shell()?, Sheet::default());
     for step in STEPS {
         if cmd!(sh, "cargo xtask test --only {step}").run().is_err() {
-            let mend = format!("run `cargo xtask test --only {step}` and mend what it reports");
-            sheet.red(format!("the step `{step}` fails (see above)"), step, mend);
+            let command = format!("cargo xtask test --only {step}");
+            let mend = format!("run `{command}` and mend what it reports");
+            sheet.red(format!("the step `{step}` fails"), Place::Command(command), mend);
         }
     }
     sheet.note(format!("{} steps ran: {}", STEPS.len(), STEPS.join(", ")));

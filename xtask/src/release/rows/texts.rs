@@ -135,7 +135,7 @@ fn lengths(
             let length = PLACEHOLDER.replace_all(text, "").chars().count();
             if length > limit {
                 let what = format!("`{}` has {length} letters; a button or a badge has at most {limit}", base(key));
-                sheet.red(what, place(language), "write a shorter text");
+                sheet.red(what, place(language), format!("write at most {limit} letters for it"));
             }
         }
         let known: BTreeSet<_> = texts.keys().map(|key| base(key)).collect();
@@ -195,7 +195,9 @@ fn pages(repository: &Repository) -> BTreeMap<String, Texts> {
 
 fn compare(languages: &BTreeMap<String, Texts>, place: impl Fn(&str) -> String, sheet: &mut Sheet) {
     let Some(english) = languages.get("en") else {
-        return sheet.red("there is no English catalogue", place("en"), "restore the file");
+        let path = place("en");
+        let folder = path.rsplit_once('/').map_or(".", |(folder, _)| folder);
+        return sheet.red(format!("{path} has no texts"), folder, format!("restore it from the history of git: {path}"));
     };
     for (language, texts) in languages {
         for key in english.keys().filter(|key| !texts.contains_key(*key)) {

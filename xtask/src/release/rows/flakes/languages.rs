@@ -4,12 +4,13 @@
 //! server for the client of Node are not repeated: each run of them takes minutes.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::SystemTime;
 
 use serde_json::Value;
 use xshell::{Shell, cmd};
 
-use crate::release::row::Sheet;
+use crate::release::row::{Place, Sheet};
 use crate::tidy::repository::has_extension;
 use crate::workspace::{self, CONSOLE, PYTHON};
 use crate::{Result, setup};
@@ -28,11 +29,19 @@ pub(super) fn repeat<'c>(sh: &Shell, changed: impl Iterator<Item = &'c str>, she
         let inside = tests.iter().filter_map(|path| path.strip_prefix(folder)?.strip_prefix('/'));
         inside.map(str::to_owned).collect()
     };
-    let (console, python) = (below(CONSOLE), below(PYTHON));
+    let (console, python) = (&below(CONSOLE), &below(PYTHON));
+    let root = sh.current_dir();
     if !console.is_empty() {
         setup::console_packages(sh)?;
         let _there = sh.push_dir(CONSOLE);
-        rounds("TypeScript", console.len(), sheet, |seed| vitest(sh, &console, seed))?;
+        let command =
+            |seed| format!("cd {CONSOLE} && node_modules/.bin/vitest run {} {}", order(seed).join(" "), console.join(" "));
+        rounds("TypeScript", console.len(), &root, command, sheet, |seed| {
+            // The report has whole paths.
+            let relative =
+                |test: String| test.strip_prefix(&format!("{}/", root.display())).map_or(test.clone(), str::to_owned);
+            Ok(vitest(sh, console, seed)?.into_iter().map(relative).collect())
+        })?;
     }
     if !python.is_empty() {
         let interpreter = setup::python_environment(sh)?;
@@ -42,13 +51,16 @@ pub(super) fn repeat<'c>(sh: &Shell, changed: impl Iterator<Item = &'c str>, she
         let files = python.len();
         let listing = cmd!(sh, "{interpreter} -m pytest --collect-only --quiet {python...}").quiet().read()?;
         let tests: Vec<_> = listing.lines().filter(|line| line.contains("::")).collect();
-        rounds("Python", files, sheet, |seed| {
+        // Only this check has the order, so a repetition by hand has that of the files.
+        let command = |_| format!("cd {PYTHON} && {} -m pytest {}", interpreter.display(), python.join(" "));
+        rounds("Python", files, &root, command, sheet, |seed| {
             // pytest runs tests in the order of its arguments; it has no option for a random one.
             let order = shuffled(&tests, seed);
             let report = cmd!(sh, "{interpreter} -m pytest --quiet --no-header -rfE --tb=short {order...}").quiet();
             let output = report.ignore_status().output()?;
             let text = String::from_utf8_lossy(&output.stdout).into_owned();
-            Ok(if output.status.success() { Vec::new() } else { failed_of_pytest(&text) })
+            let failed = if output.status.success() { Vec::new() } else { failed_of_pytest(&text) };
+            Ok(failed.into_iter().map(|test| format!("{PYTHON}/{test}")).collect())
         })?;
     }
     Ok(())
@@ -60,8 +72,15 @@ fn is_test(path: &str) -> bool {
     name.contains(".test.") || name.starts_with("test_") && has_extension(name, "py")
 }
 
-/// Runs rounds, and reports tests that failed in one of them.
-fn rounds(language: &str, files: usize, sheet: &mut Sheet, mut round: impl FnMut(u64) -> Result<Vec<String>>) -> Result {
+/// Runs rounds, and reports tests that failed in one of them. `command` repeats the tests with a seed.
+fn rounds(
+    language: &str,
+    files: usize,
+    root: &Path,
+    command: impl Fn(u64) -> String,
+    sheet: &mut Sheet,
+    mut round: impl FnMut(u64) -> Result<Vec<String>>,
+) -> Result {
     let first = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_secs();
     let mut failures = BTreeMap::<String, (u64, u64)>::new();
     let count = super::rounds(|number| {
@@ -72,17 +91,32 @@ fn rounds(language: &str, files: usize, sheet: &mut Sheet, mut round: impl FnMut
         Ok(())
     })?;
     for (test, (seed, failed)) in failures {
-        let mend = format!("find what depends on time, order or other tests; it failed first with the seed {seed}");
-        sheet.red(format!("{failed} of {count} runs in a random order failed"), test, mend);
+        let command = command(seed);
+        let place = place(root, &test).unwrap_or_else(|| Place::command(&command));
+        let mend = format!(
+            "find what depends on time, order or other tests, for example with `{command}`; it failed first with the seed {seed}"
+        );
+        sheet.red(format!("`{test}`: {failed} of {count} runs in a random order failed"), place, mend);
     }
     sheet.note(format!("{files} test files in {language} ran {count} times, with the seeds from {first}"));
     Ok(())
 }
 
+/// The file of a test, `FILE: NAME` or `FILE::NAME`, if it exists.
+fn place(root: &Path, test: &str) -> Option<Place> {
+    let file = test.split(':').next().filter(|file| root.join(file).is_file())?;
+    Some(Place::from(file))
+}
+
+/// The options of vitest for a random order.
+fn order(seed: u64) -> [String; 3] {
+    ["--sequence.shuffle.files".to_owned(), "--sequence.shuffle.tests".to_owned(), format!("--sequence.seed={seed}")]
+}
+
 /// Runs test files with vitest, which shuffles files and tests, and returns the tests that failed.
 fn vitest(sh: &Shell, files: &[String], seed: u64) -> Result<Vec<String>> {
     let vitest = sh.current_dir().join("node_modules/.bin/vitest");
-    let order = ["--sequence.shuffle.files", "--sequence.shuffle.tests", &format!("--sequence.seed={seed}")];
+    let order = order(seed);
     let output =
         cmd!(sh, "{vitest} run --reporter=json {order...} {files...}").quiet().ignore_stderr().ignore_status().output()?;
     if output.status.success() {
@@ -138,15 +172,20 @@ mod tests {
     #[test]
     fn a_test_that_fails_in_one_round_is_found_with_its_seed() {
         let (mut sheet, mut seeds) = (Sheet::default(), Vec::new());
-        rounds("TypeScript", 1, &mut sheet, |seed| {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let command = |seed| format!("repeat {seed}");
+        rounds("TypeScript", 1, root, command, &mut sheet, |seed| {
             seeds.push(seed);
-            Ok(if seeds.len() == 7 { vec!["a.test.ts: works".to_owned()] } else { Vec::new() })
+            let failed = vec!["README.md: works".to_owned(), "the runner failed".to_owned()];
+            Ok(if seeds.len() == 7 { failed } else { Vec::new() })
         })
         .unwrap();
         assert_eq!(seeds.len(), 50);
         let Outcome::Red { findings, notes } = sheet.outcome() else { panic!("not red") };
-        let [Finding { what, place, mend }] = &findings[..] else { panic!("{findings:?}") };
-        assert_eq!((what.as_str(), place.as_str()), ("1 of 50 runs in a random order failed", "a.test.ts: works"));
+        let [Finding { what, place, mend }, of_runner] = &findings[..] else { panic!("{findings:?}") };
+        assert_eq!(what, "`README.md: works`: 1 of 50 runs in a random order failed");
+        assert_eq!(*place, Place::from("README.md"));
+        assert_eq!(of_runner.place, Place::Command(format!("repeat {}", seeds[6])));
         assert!(mend.ends_with(&format!("the seed {}", seeds[6])), "{mend}");
         assert!(notes[0].starts_with("1 test files in TypeScript ran 50 times"), "{notes:?}");
     }
