@@ -202,9 +202,16 @@ fn keys(config: &Config) -> (Finding, Option<Keyring>) {
 }
 
 fn new_database(database: &Database) -> Finding {
-    let Database::Sqlite(file) = database else {
-        return finding("store", Status::Ok, format!("{database} has no tables yet; the first start creates them"));
-    };
+    match database {
+        Database::Sqlite(file) => new_file(file),
+        #[cfg(feature = "postgres")]
+        Database::Postgres(url) => {
+            finding("store", Status::Ok, format!("{url} has no tables yet; the first start creates them"))
+        }
+    }
+}
+
+fn new_file(file: &Path) -> Finding {
     let folder = file.parent().unwrap_or(Path::new("."));
     let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
     let shown = file.display();
