@@ -15,11 +15,11 @@ mod tests {
     use grantry_testkit::contract::{Backend, Node, differential};
     use grantry_testkit::doubles::TestClock;
 
-    use super::custom_store::{MapStore, app_store};
+    use super::custom_store::{SnapshotStore, app_store};
     use super::domain_only::whole_flow;
 
     async fn fresh(clock: TestClock) -> Backend {
-        let store = MapStore::new(Arc::new(clock.clone()));
+        let store = SnapshotStore::new(Arc::new(clock.clone()));
         Backend::new(clock, Node::of(store.clone())).shared_with(Node::of(store))
     }
 
@@ -38,7 +38,7 @@ mod tests {
     #[tokio::test]
     async fn a_user_connects_refreshes_and_disconnects_with_it() {
         let clock = TestClock::default();
-        let store = MapStore::new(Arc::new(clock.clone()));
+        let store = SnapshotStore::new(Arc::new(clock.clone()));
         assert_eq!(app_store(&store).deployment_id(), [7; 16]);
         let report = whole_flow(clock, Arc::new(store)).await.unwrap();
         assert_eq!(report.tokens, ["access-1", "access-2"]);

@@ -1,58 +1,37 @@
 //! The reference store: every port of the store in memory, written to be read.
 //!
-//! It keeps [`Authorization`](grantry_domain::authorization::Authorization) values and changes their state only by the
-//! transition function of the domain, so it is the model that other stores are compared with. One mutex is the transaction:
-//! a method makes all of its changes with their audit events, or none. Searches are scans. The data is lost when the process
-//! ends; use this store for tests and demonstrations.
+//! It is the model that other stores are compared with: maps as tables, below the rules of
+//! [`grantry_store_rules`]. One mutex is the transaction, and searches are scans. The data is lost when the process ends; use
+//! this store for tests and demonstrations.
 
-mod authorizations;
-mod client_secrets;
-mod connectors;
-mod data;
-mod diagnostics;
-mod housekeeping;
-mod leases;
-mod outbox;
-mod queries;
-mod revocations;
-mod sessions;
-mod termination;
-mod users;
+mod maps;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
-use async_trait::async_trait;
-use grantry_domain::ports::{Clock, StoreClock, StoreError};
-use grantry_domain::time::Timestamp;
+use grantry_domain::ports::StoreError;
+use grantry_store_rules::{Access, Database, TableStore, Tables};
 
-use crate::data::Data;
+use crate::maps::{Maps, Undoing};
 
 /// A store in memory. Clones are handles to the same data, like nodes of one deployment.
-#[derive(Clone)]
-pub struct MemoryStore {
-    clock: Arc<dyn Clock>,
-    data: Arc<Mutex<Data>>,
-}
+pub type MemoryStore = TableStore<Memory>;
 
-impl MemoryStore {
-    /// An empty store on this clock.
-    pub fn new(clock: Arc<dyn Clock>) -> Self {
-        Self { clock, data: Arc::default() }
-    }
+/// The database of the store.
+#[derive(Default)]
+pub struct Memory(Mutex<Maps>);
 
-    /// Runs a transaction. The clock is read while the lock is held, so instants rise in the order of transactions. A
-    /// poisoned lock is still usable: no transaction panics between two changes that belong together.
-    fn transact<T>(&self, work: impl FnOnce(&mut Data, Timestamp) -> T) -> T {
-        let mut data = self.data.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = self.clock.now();
-        work(&mut data, now)
-    }
-}
-
-#[async_trait]
-impl StoreClock for MemoryStore {
-    async fn now(&self) -> Result<Timestamp, StoreError> {
-        Ok(self.transact(|_, now| now))
+impl Database for Memory {
+    /// A transaction that panics is rolled back as well, so a poisoned lock is still usable.
+    async fn transact<T, W>(&self, _: Access, work: W) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        W: FnOnce(&mut dyn Tables) -> Result<T, StoreError> + Send + 'static,
+    {
+        let mut maps = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut tables = Undoing::new(&mut maps);
+        let result = work(&mut tables)?;
+        tables.commit();
+        Ok(result)
     }
 }
 

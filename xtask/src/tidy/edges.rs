@@ -50,6 +50,7 @@ const DOMAIN: &str = "grantry-domain";
 const RUNTIME: &str = "grantry-runtime";
 const PORTS: &str = "grantry-test-ports";
 const OAUTH2: &str = "grantry-provider-oauth2";
+const STORE_RULES: &str = "grantry-store-rules";
 /// The test kit, the reference store, whose histories other stores are compared with, and the cluster of tests.
 const TESTKIT: &[&str] = &["grantry-testkit", "grantry-store-memory", "grantry-test-postgres"];
 
@@ -57,8 +58,8 @@ const fn inner(member: &'static str, allowed: &'static [&'static str]) -> Rule {
     Rule { member, allowed: Allowed::Only(allowed), in_tests: TESTKIT }
 }
 
-/// Every store has this rule, so that another one needs no row.
-static STORE: Rule = inner("grantry-store-", &[DOMAIN]);
+/// Every store has this rule, so that another one needs no row. It may use the rules of the ports.
+static STORE: Rule = inner("grantry-store-", &[DOMAIN, STORE_RULES]);
 
 /// Every other member has a row: a new crate is a decision about the architecture.
 const RULES: &[Rule] = &[
@@ -66,6 +67,8 @@ const RULES: &[Rule] = &[
     inner(RUNTIME, &[DOMAIN]),
     inner("grantry-crypto-aes-gcm", &[DOMAIN]),
     inner(OAUTH2, &[DOMAIN]),
+    // It is no store: it depends on none, and each may depend on it.
+    inner(STORE_RULES, &[DOMAIN]),
     // It implements the transport port that the codec defines.
     inner("grantry-http-reqwest", &[DOMAIN, OAUTH2]),
     inner("grantry-http-axum", &[DOMAIN]),
@@ -172,10 +175,8 @@ fn wrong_edges(members: &[Member]) -> Vec<String> {
 }
 
 fn rule_of(member: &Member) -> Option<&'static Rule> {
-    if member.name.starts_with(STORE.member) {
-        return Some(&STORE);
-    }
-    RULES.iter().find(|rule| rule.member == member.name)
+    let row = RULES.iter().find(|rule| rule.member == member.name);
+    row.or_else(|| member.name.starts_with(STORE.member).then_some(&STORE))
 }
 
 fn wrong_edges_of(member: &Member, rule: &Rule) -> Vec<String> {
@@ -229,6 +230,13 @@ mod tests {
         assert_eq!(found, ["grantry-store-sqlite: must not depend on grantry-crypto-aes-gcm"]);
         let found = findings("grantry-http-axum", &["grantry-domain", "grantry-runtime"]);
         assert_eq!(found, ["grantry-http-axum: must not depend on grantry-runtime"]);
+    }
+
+    #[test]
+    fn a_store_may_use_the_rules_of_stores_and_they_use_no_store() {
+        assert!(findings("grantry-store-memory", &["grantry-domain", "grantry-store-rules"]).is_empty());
+        let found = findings("grantry-store-rules", &["grantry-domain", "dev:grantry-store-memory", "grantry-store-sqlite"]);
+        assert_eq!(found, ["grantry-store-rules: must not depend on grantry-store-sqlite"]);
     }
 
     #[test]

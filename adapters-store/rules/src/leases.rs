@@ -3,24 +3,24 @@
 use async_trait::async_trait;
 use grantry_domain::authorization::{AuthorizationId, RefreshState};
 use grantry_domain::ports::{AuditEvent, FailedAttempt, Lease, LeaseRequest, RefreshLeases, StoreError};
-use grantry_domain::time::Timestamp;
 
-use crate::MemoryStore;
-use crate::data::Data;
+use crate::transaction::Transaction;
+use crate::{AuthorizationRow, Database, TableStore};
 
-impl Data {
-    fn take_lease(&mut self, request: LeaseRequest, now: Timestamp) -> Lease {
-        let Some(row) = self.row(request.id) else { return Lease::NotFound };
+impl Transaction<'_> {
+    fn take_lease(&mut self, request: LeaseRequest) -> Result<Lease, StoreError> {
+        let now = self.now;
+        let Some(mut row) = self.get::<AuthorizationRow>(&request.id)? else { return Ok(Lease::NotFound) };
         let stored = Box::new(row.stored());
         let Some(grant) = row.authorization.as_grant().filter(|grant| grant.tokens().revision == request.revision) else {
-            return Lease::Stale(stored);
+            return Ok(Lease::Stale(stored));
         };
         let held = grant.refresh().held_until.filter(|until| now < *until);
         let implausible = held.is_some_and(|until| until > now.plus(request.longest));
         if let Some(until) = held
             && !implausible
         {
-            return Lease::Held { until, grant: stored };
+            return Ok(Lease::Held { until, grant: stored });
         }
         let was_in_doubt = implausible || grant.refresh().in_doubt_since.is_some();
         let audit = was_in_doubt.then(|| AuditEvent::of_retry(&row.authorization, now));
@@ -28,10 +28,11 @@ impl Data {
             record.refresh.held_until = Some(now.plus(request.length));
             record.refresh.holder = Some(request.holder);
             record.refresh.in_doubt_since.get_or_insert(now);
-        });
-        let taken = Lease::Taken { grant: Box::new(row.stored()), was_in_doubt };
-        self.outbox.add(audit);
-        taken
+        })?;
+        let grant = Box::new(row.stored());
+        self.put(row)?;
+        self.log(audit)?;
+        Ok(Lease::Taken { grant, was_in_doubt })
     }
 
     fn fail_attempt(
@@ -40,11 +41,11 @@ impl Data {
         holder: [u8; 16],
         attempt: FailedAttempt,
         audit: Vec<AuditEvent>,
-        now: Timestamp,
-    ) {
-        let Some(row) = self.row(id) else { return };
+    ) -> Result<(), StoreError> {
+        let now = self.now;
+        let Some(mut row) = self.get::<AuthorizationRow>(&id)? else { return Ok(()) };
         if row.authorization.as_grant().is_none_or(|grant| grant.refresh().holder != Some(holder)) {
-            return;
+            return Ok(());
         }
         let counts = attempt.refusal.is_some_and(|refusal| refusal.counts);
         row.amend(|record| {
@@ -59,15 +60,16 @@ impl Data {
                 refused_since: before.refused_since.or(counts.then_some(now)),
                 last_refusal: attempt.refusal.map(|refusal| refusal.http_status),
             };
-        });
-        self.outbox.add(audit);
+        })?;
+        self.put(row)?;
+        self.log(audit)
     }
 }
 
 #[async_trait]
-impl RefreshLeases for MemoryStore {
+impl<D: Database> RefreshLeases for TableStore<D> {
     async fn take_lease(&self, request: LeaseRequest) -> Result<Lease, StoreError> {
-        Ok(self.transact(|data, now| data.take_lease(request, now)))
+        self.write(move |rules| rules.take_lease(request)).await
     }
 
     async fn fail_attempt(
@@ -77,7 +79,6 @@ impl RefreshLeases for MemoryStore {
         attempt: FailedAttempt,
         audit: Vec<AuditEvent>,
     ) -> Result<(), StoreError> {
-        self.transact(|data, now| data.fail_attempt(id, holder, attempt, audit, now));
-        Ok(())
+        self.write(move |rules| rules.fail_attempt(id, holder, attempt, audit)).await
     }
 }

@@ -1,0 +1,32 @@
+//! Records and look-ups.
+
+use std::cmp::Ordering;
+
+/// A record of a table.
+pub trait Record: Clone + Send + Sync + 'static {
+    /// The primary key.
+    type Key: Ord + Clone + Send + Sync;
+    /// The look-ups of the rules.
+    type Selection: Selection<Self>;
+
+    /// The key of this record. It never changes.
+    fn key(&self) -> Self::Key;
+}
+
+/// A look-up in a table: a condition and an order.
+pub trait Selection<R: Record> {
+    /// Whether a record meets the condition.
+    fn selects(&self, record: &R) -> bool;
+
+    /// The order in which records are returned: that of the keys, unless the selection documents another one.
+    fn compare(&self, left: &R, right: &R) -> Ordering {
+        left.key().cmp(&right.key())
+    }
+
+    /// The result of this look-up in a table that is searched as a whole.
+    fn pick<'r>(&self, records: impl IntoIterator<Item = &'r R>, limit: usize) -> Vec<R> {
+        let mut found: Vec<_> = records.into_iter().filter(|record| self.selects(record)).collect();
+        found.sort_by(|left, right| self.compare(left, right));
+        found.into_iter().take(limit).cloned().collect()
+    }
+}
