@@ -66,6 +66,13 @@ struct Usable {
     now: Timestamp,
 }
 
+/// Whether the token was not rejected and lasts long enough.
+fn is_usable(usable: &Usable, rejected: Option<[u8; 32]>, freshness: Freshness) -> bool {
+    let Usable { grant, secrets, settings, now } = usable;
+    rejected.is_none_or(|rejected| sha256(secrets.access_token.expose()) != rejected)
+        && is_issuable(secrets, grant.id(), *now, freshness, settings.provider.refresh_margin)
+}
+
 impl AccessTokens {
     /// A valid token, refreshed first where needed. `rejected` is the SHA-256 of a token that the API rejected; the result
     /// is another one.
@@ -131,6 +138,7 @@ impl AccessTokens {
         }
     }
 
+    /// What is rarely needed is on the heap, so that the future of a token that needs no refresh stays small.
     async fn find_in(
         &self,
         request: &AccessTokenRequest,
@@ -138,33 +146,34 @@ impl AccessTokens {
         view: AccessTokenView,
     ) -> Result<IssuedAccessToken, TokenError> {
         if view.connector.auth_mode == AuthMode::Shared {
-            let token = self.shared.token(&view.connector, request.destination.as_ref(), rejected, view.now).await?;
+            let token = self.shared.token(&view.connector, request.destination.as_ref(), rejected, view.now);
+            let token = Box::pin(token).await?;
             let event = AuditEvent::new(AuditKind::AccessTokenIssued, request.actor.clone(), view.now);
             let event = event.at_connector(&request.connector).of_user(&request.user);
             self.record_issue(event.outcome(AuditOutcome::Shared))?;
             return Ok(token);
         }
         let usable = self.usable(request, request.connection.as_ref(), view, Reading::First).await?;
-        let meets = |usable: &Usable, freshness| {
-            rejected.is_none_or(|rejected| sha256(usable.secrets.access_token.expose()) != rejected)
-                && is_issuable(
-                    &usable.secrets,
-                    usable.grant.id(),
-                    usable.now,
-                    freshness,
-                    usable.settings.provider.refresh_margin,
-                )
-        };
-        if meets(&usable, Freshness::Fresh) {
+        if is_usable(&usable, rejected, Freshness::Fresh) {
             return self.issued(request, usable);
         }
+        Box::pin(self.refreshed(request, rejected, usable)).await
+    }
+
+    /// The token after a refresh.
+    async fn refreshed(
+        &self,
+        request: &AccessTokenRequest,
+        rejected: Option<[u8; 32]>,
+        usable: Usable,
+    ) -> Result<IssuedAccessToken, TokenError> {
         let goal = rejected.map_or(RefreshGoal::Fresh, RefreshGoal::Replace);
         let outcome = self.refresher.refresh(usable.grant.id(), goal).await;
         // The stored grant decides: another node may have refreshed, or the user disconnected.
         let connection = usable.grant.owner().connection.clone();
         let view = self.view(&request.connector, &request.user, Some(connection.clone())).await?;
         let usable = self.usable(request, Some(&connection), view, Reading::AfterRefresh).await?;
-        if meets(&usable, Freshness::Valid) {
+        if is_usable(&usable, rejected, Freshness::Valid) {
             return self.issued(request, usable);
         }
         let is_rejected = rejected == Some(sha256(usable.secrets.access_token.expose()));
@@ -224,7 +233,7 @@ impl AccessTokens {
             grants = self.unnamed(&asked, grants, default_connection, several).await?;
         }
         let Some(stored) = grants.pop() else {
-            let (reason, connection) = self.reason_without_grant(&asked, named).await?;
+            let (reason, connection) = Box::pin(self.reason_without_grant(&asked, named)).await?;
             return Err(TokenError::AuthorizationRequired { reason, connection });
         };
         let connection = stored.value.owner().connection.clone();
@@ -235,10 +244,10 @@ impl AccessTokens {
         if stored.value.is_due(now) {
             // The user is asked for a new consent only after the end of the grant is stored.
             let ended = stored.value.clone().at(now);
-            if reading == Reading::AfterRefresh || !self.refresher.record_expiry(&stored, ended, now).await? {
+            if reading == Reading::AfterRefresh || !Box::pin(self.refresher.record_expiry(&stored, ended, now)).await? {
                 return Err(RETRY_SOON);
             }
-            let (reason, connection) = self.reason_without_grant(&asked, Some(&connection)).await?;
+            let (reason, connection) = Box::pin(self.reason_without_grant(&asked, Some(&connection))).await?;
             return Err(TokenError::AuthorizationRequired { reason, connection });
         }
         let grant = stored.value;
@@ -282,7 +291,7 @@ impl AccessTokens {
             if let Some(grant) = grants.iter().find(|grant| is_default(grant)) {
                 return Ok(vec![grant.clone()]);
             }
-            let (reason, connection) = self.reason_without_grant(asked, Some(&default)).await?;
+            let (reason, connection) = Box::pin(self.reason_without_grant(asked, Some(&default))).await?;
             if reason != Reason::NotConnected {
                 return Err(TokenError::AuthorizationRequired { reason, connection });
             }
@@ -290,7 +299,7 @@ impl AccessTokens {
         if !several {
             return Ok(grants);
         }
-        let row = self.status_row(asked).await?;
+        let row = Box::pin(self.status_row(asked)).await?;
         let open = row.as_ref().map(open_connections).unwrap_or_default();
         Err(TokenError::ConnectionAmbiguous { connections: labels(&open) })
     }

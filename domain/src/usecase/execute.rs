@@ -165,7 +165,7 @@ impl Executor {
         if response.status != 401 {
             return Ok(response);
         }
-        let second = self.replace_token(first).await?;
+        let second = Box::pin(self.replace_token(first)).await?;
         let api_request = ApiRequest { url: second.url.clone(), ..api_request };
         let response = self.resource.send(&api_request, &second.token).await?;
         if response.status == 401 { Err(second.rejected_again()) } else { Ok(response) }

@@ -54,7 +54,7 @@ impl Executor {
             None => None,
             Some(kept) => {
                 let Some(body) = kept.take_back() else {
-                    self.replace_token(first).await?;
+                    Box::pin(self.replace_token(first)).await?;
                     return Ok(response);
                 };
                 Some(body)
@@ -62,7 +62,7 @@ impl Executor {
         };
         // The second attempt takes the place of the first one among the requests of its user.
         drop(response);
-        let second = self.replace_token(first).await?;
+        let second = Box::pin(self.replace_token(first)).await?;
         let request = StreamedRequest { method, url: second.url.clone(), headers, body, user };
         let response = self.resource.open(request, &second.token).await?;
         if response.status == 401 { Err(second.rejected_again()) } else { Ok(response) }
