@@ -71,10 +71,15 @@ impl Authenticator for Host {
 /// The log-in page of the host.
 const PAGE: &str = r#"<form method="post"><input name="name"><input name="password" type=password><button>Log in</button>"#;
 
+/// The fields of the page.
+type LogIn = Form<HashMap<String, String>>;
+
 /// The log-in of the host, with `u_ada` and `u_ada-pw`. A real host compares with a password hash.
-async fn log_in(State(host): State<Arc<Host>>, Form(fields): Form<HashMap<String, String>>) -> impl IntoResponse {
+async fn log_in(State(host): State<Arc<Host>>, headers: HeaderMap, Form(fields): LogIn) -> impl IntoResponse {
+    // Another site must not log a user in to the account of an attacker.
+    let is_from_here = headers.get("sec-fetch-site").is_none_or(|site| site == "same-origin");
     let [name, password] = ["name", "password"].map(|field| fields.get(field).cloned().unwrap_or_default());
-    let is_correct = USERS.contains(&name.as_str()) && password == format!("{name}-pw");
+    let is_correct = is_from_here && USERS.contains(&name.as_str()) && password == format!("{name}-pw");
     let user = UserId::new(name).ok().filter(|_| is_correct).ok_or(StatusCode::UNAUTHORIZED)?;
     let mut bytes = [0; 32];
     SystemRandom.fill(&mut bytes).map_err(|_| StatusCode::SERVICE_UNAVAILABLE)?;
@@ -87,9 +92,8 @@ async fn log_in(State(host): State<Arc<Host>>, Form(fields): Form<HashMap<String
 
 /// Builds the application, with key and database in `folder`, and the router of the host with Grantry below `/oauth`.
 pub(crate) async fn build(folder: &Path, origin: &str, egress: EgressPolicy) -> Result<(App, Router), Box<dyn Error>> {
-    let key = folder.join("primary.key");
-    if !key.exists() {
-        grantry::key_file::write_new(&key)?;
+    if !folder.join("primary.key").exists() {
+        grantry::key_file::write_new(&folder.join("primary.key"))?;
     }
     let keyring = Keyring::load(&KeySource::File("primary.key".into()), &[], folder)?;
     let store = AppStore::sqlite(&folder.join("grantry.db")).await?;
@@ -106,10 +110,9 @@ pub(crate) async fn build(folder: &Path, origin: &str, egress: EgressPolicy) -> 
 #[tokio::main]
 pub(crate) async fn main() -> Result<(), Box<dyn Error>> {
     drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
-    let any_public_host = EgressPolicy::new(&["*"], &[])?;
     let folder = Path::new("target/embed_axum");
     std::fs::create_dir_all(folder)?;
-    let (app, router) = build(folder, "http://127.0.0.1:8090", any_public_host).await?;
+    let (app, router) = build(folder, "http://127.0.0.1:8090", EgressPolicy::new(&["*"], &[])?).await?;
     let listener = listen((Ipv4Addr::LOCALHOST, 8090).into()).await?;
     let stop = StopSignals::listen()?;
     eprintln!("serving http://127.0.0.1:8090");

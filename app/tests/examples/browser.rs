@@ -59,21 +59,40 @@ impl Browser {
 
     /// Sends a form of a page of the host.
     pub(crate) async fn submit(&mut self, path: &str, fields: &str) -> Response {
-        self.send(Method::POST, path, "navigate", Some(("application/x-www-form-urlencoded", fields.to_owned()))).await
+        self.submit_from("same-origin", path, fields).await
+    }
+
+    /// Sends a form of a page of this site (Fetch Metadata, `Sec-Fetch-Site`).
+    pub(crate) async fn submit_from(&mut self, site: &str, path: &str, fields: &str) -> Response {
+        let body = ("application/x-www-form-urlencoded", fields.to_owned());
+        self.send_from(site, Method::POST, path, "navigate", Some(body)).await
     }
 
     async fn send(&mut self, method: Method, url: &str, mode: &str, body: Option<(&str, String)>) -> Response {
+        let site = if body.is_some() { "same-origin" } else { "cross-site" };
+        self.send_from(site, method, url, mode, body).await
+    }
+
+    async fn send_from(
+        &mut self,
+        site: &str,
+        method: Method,
+        url: &str,
+        mode: &str,
+        body: Option<(&str, String)>,
+    ) -> Response {
         let origin = format!("http://{}", self.host);
         let path = url.strip_prefix(&origin).unwrap_or(url);
         let cookies: Vec<_> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
         let mut request = Request::builder().method(method).uri(path).header(header::HOST, &self.host);
         request = request.header("sec-fetch-mode", mode).header(header::COOKIE, cookies.join("; "));
+        request = request.header("sec-fetch-site", site);
         let body = if let Some((media_type, body)) = body {
-            request = request.header("sec-fetch-site", "same-origin").header(header::ORIGIN, origin);
-            request = request.header(header::CONTENT_TYPE, media_type);
+            let sender = if site == "same-origin" { origin } else { "https://other.example".to_owned() };
+            request = request.header(header::ORIGIN, sender).header(header::CONTENT_TYPE, media_type);
             Body::from(body)
         } else {
-            request = request.header("sec-fetch-site", "cross-site").header("sec-fetch-dest", "document");
+            request = request.header("sec-fetch-dest", "document");
             Body::empty()
         };
         let response = self.router.clone().oneshot(request.body(body).unwrap()).await.unwrap();

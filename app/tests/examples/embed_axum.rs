@@ -112,6 +112,10 @@ async fn the_host_signs_its_users_in_and_decides_about_their_spaces() {
     for fields in ["name=u_ada&password=wrong", "name=u_zoe&password=u_zoe-pw", "name=u_ada", ""] {
         assert_eq!(stranger.submit("/log-in", fields).await.status, StatusCode::UNAUTHORIZED, "{fields}");
     }
+    let correct = "name=u_ada&password=u_ada-pw";
+    assert_eq!(stranger.submit_from("cross-site", "/log-in", correct).await.status, StatusCode::UNAUTHORIZED);
+    assert_eq!(stranger.submit_from("same-site", "/log-in", correct).await.status, StatusCode::UNAUTHORIZED);
+    assert_eq!(stranger.open("/oauth/api/session").await.status, StatusCode::UNAUTHORIZED);
     assert_eq!(stranger.open("/oauth/api/session").await.status, StatusCode::UNAUTHORIZED);
     let mut ada = logged_in(&router, "u_ada").await;
     let session = ada.open("/oauth/api/session").await;

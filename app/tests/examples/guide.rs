@@ -14,14 +14,36 @@ fn read(path: &str) -> String {
     std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
 }
 
-/// The guide quotes the first example whole, so that a reader can copy it from the page.
+/// The quotations of a part of the guide. Blocks with other marks are compiled as documentation tests.
+fn quotations(guide: &str) -> Vec<&str> {
+    guide.split("```rs\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect()
+}
+
+/// A section of the guide, by the beginning of its title.
+fn section<'g>(guide: &'g str, title: &str) -> &'g str {
+    let rest = guide.split_once(&format!("\n## {title}")).unwrap().1;
+    rest.split("\n## ").next().unwrap()
+}
+
+fn without_comments(text: &str) -> Vec<&str> {
+    lines(text).into_iter().filter(|line| !line.starts_with("//")).collect()
+}
+
+/// The first example can be copied from the page: all of it is quoted, in its order.
 #[test]
-fn each_line_of_the_first_example_is_in_the_guide() {
+fn the_guide_quotes_the_first_example_whole() {
     let (guide, example) = (read("../docs/embedding.md"), read("examples/embed_axum.rs"));
-    let quoted: Vec<_> = guide.split("```rs\n").skip(1).flat_map(|rest| lines(rest.split("```").next().unwrap())).collect();
-    for line in lines(&example).into_iter().filter(|line| !line.starts_with("//")) {
-        assert!(quoted.contains(&line), "the guide does not quote:\n{line}");
-    }
+    let quoted = quotations(section(&guide, "`embed_axum`")).concat();
+    assert_eq!(without_comments(&quoted), without_comments(&example));
+}
+
+/// The guide states these sizes.
+#[test]
+fn the_examples_are_as_small_as_the_guide_says() {
+    let host = read("examples/embed_axum.rs");
+    assert!(without_comments(&host).iter().filter(|line| !line.starts_with("use ")).count() < 80);
+    assert!(read("examples/custom_store.rs").lines().count() < 300);
+    assert!(read("tests/custom_store.rs").lines().count() < 50);
 }
 
 #[test]
@@ -37,8 +59,7 @@ fn each_quotation_of_the_guide_is_in_an_example() {
     ];
     let examples = files.map(|file| read(&format!("examples/{file}")));
     let guide = read("../docs/embedding.md");
-    // Blocks with other marks are compiled as documentation tests.
-    let quotations: Vec<_> = guide.split("```rs\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
+    let quotations = quotations(&guide);
     assert!(quotations.len() >= 10, "{}", quotations.len());
     for quotation in quotations {
         let quoted = lines(quotation);
@@ -48,10 +69,11 @@ fn each_quotation_of_the_guide_is_in_an_example() {
 }
 
 /// The hosts of the guide whose section has a block of dependencies, with their files.
-const HOSTS: [(&str, &[&str]); 4] = [
+const HOSTS: [(&str, &[&str]); 5] = [
     ("Dependencies", &["embed_axum.rs"]),
     ("`domain_only`", &["domain_only.rs"]),
     ("`agent_host`", &["agent_host.rs"]),
+    ("`custom_store`", &["custom_store.rs"]),
     ("`embed_actix`", &["embed_actix/main.rs", "embed_actix/compose.rs", "embed_actix/routes.rs"]),
 ];
 
@@ -68,16 +90,13 @@ fn uses(text: &str, name: &str) -> bool {
 
 #[test]
 fn each_block_of_dependencies_has_the_crates_of_its_host() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let read = |path: &str| std::fs::read_to_string(root.join(path)).unwrap();
     let manifest: Table = read("Cargo.toml").parse().unwrap();
     let mut known = crates(&manifest, "dependencies");
     known.append(&mut crates(&manifest, "dev-dependencies"));
     known.insert("grantry".to_owned());
     let guide = read("../docs/embedding.md");
     for (section, files) in HOSTS {
-        let text = guide.split_once(&format!("\n## {section}")).unwrap().1;
-        let block = text.split_once("```toml\n").unwrap().1.split_once("```").unwrap().0;
+        let block = self::section(&guide, section).split_once("```toml\n").unwrap().1.split_once("```").unwrap().0;
         let listed = crates(&block.parse().unwrap(), "dependencies");
         let source: String = files.iter().map(|file| read(&format!("examples/{file}"))).collect();
         let used: BTreeSet<_> = known.iter().filter(|name| uses(&source, name)).cloned().collect();
