@@ -8,12 +8,15 @@ mod machine;
 mod measurements;
 pub(crate) mod report;
 
+pub(crate) use self::measurements::ON_POSTGRES;
+
 use clap::Args;
 use xshell::{Shell, cmd};
 
-use crate::Result;
+use crate::{Result, setup};
 
 use self::lab::Lab;
+use self::measurements::Measurement;
 use self::report::Report;
 
 /// What is measured, and how long.
@@ -45,6 +48,7 @@ pub(crate) struct Options {
 
 /// Measures and prints. Fails only with `--gate`.
 pub(crate) fn run(sh: &Shell, options: &Options) -> Result {
+    let selected = selected(options, setup::require_postgres(sh))?;
     if !options.no_build {
         // The whole workspace, so that features unify as in the tests and no crate is compiled twice.
         cmd!(sh, "cargo build --quiet --release --workspace --bin grantry --bin grantry-load").run()?;
@@ -52,11 +56,9 @@ pub(crate) fn run(sh: &Shell, options: &Options) -> Result {
     machine::wait_until_quiet(options.wait);
     let lab = Lab::new(options.quick, options.rounds)?;
     let mut report = Report::default();
-    for measurement in measurements::ALL {
-        if options.only.is_empty() || options.only.iter().any(|name| name.eq_ignore_ascii_case(measurement.name)) {
-            eprintln!("{}: {}", measurement.name, measurement.about);
-            (measurement.run)(&lab, &mut report)?;
-        }
+    for measurement in selected {
+        eprintln!("{}: {}", measurement.name, measurement.about);
+        (measurement.run)(&lab, &mut report)?;
     }
     if options.json {
         println!("{}", report.json()?);
@@ -65,4 +67,50 @@ pub(crate) fn run(sh: &Shell, options: &Options) -> Result {
     }
     let missed = report.missed();
     if options.gate && missed > 0 { Err(format!("{missed} targets are missed").into()) } else { Ok(()) }
+}
+
+/// The measurements that the options name, or all. Fails if one is named that needs `PostgreSQL`, and there is none; without a
+/// name, it is left out with the reason.
+fn selected(options: &Options, postgres: Result) -> Result<Vec<&'static Measurement>> {
+    let is_named = |name: &str| options.only.iter().any(|only| only.eq_ignore_ascii_case(name));
+    let mut selected: Vec<_> = measurements::ALL.iter().collect();
+    selected.retain(|measurement| options.only.is_empty() || is_named(measurement.name));
+    if let Err(missing) = postgres {
+        if is_named(ON_POSTGRES) {
+            return Err(missing);
+        }
+        if options.only.is_empty() {
+            eprintln!("{ON_POSTGRES} is left out: {missing}");
+        }
+        selected.retain(|measurement| measurement.name != ON_POSTGRES);
+    }
+    Ok(selected)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        options: Options,
+    }
+
+    fn names(arguments: &[&str], postgres: Result) -> Result<Vec<&'static str>> {
+        let line = Line::try_parse_from([&["bench"], arguments].concat()).unwrap();
+        Ok(selected(&line.options, postgres)?.iter().map(|measurement| measurement.name).collect())
+    }
+
+    #[test]
+    fn without_postgres_its_measurement_is_left_out_unless_it_is_named() {
+        let missing = || Err("no server".into());
+        assert_eq!(names(&["p8", "P1"], Ok(())).unwrap(), ["P1", "P8"]);
+        assert!(names(&[], Ok(())).unwrap().contains(&"P8"));
+        assert!(!names(&[], missing()).unwrap().contains(&"P8"));
+        assert_eq!(names(&["P1"], missing()).unwrap(), ["P1"]);
+        assert_eq!(names(&["p8", "P1"], missing()).unwrap_err().to_string(), "no server");
+    }
 }

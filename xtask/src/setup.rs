@@ -56,6 +56,11 @@ pub(crate) fn run(sh: &Shell) -> Result {
     authorization_servers(sh)
 }
 
+/// Fails with instructions if no server of `PostgreSQL` is installed that can be started.
+pub(crate) fn require_postgres(sh: &Shell) -> Result {
+    need::require(sh, &need::POSTGRES)
+}
+
 /// Installs exactly the packages of the lock file. The stamp is inside `node_modules`, so it is removed together with the
 /// packages.
 pub(crate) fn console_packages(sh: &Shell) -> Result {

@@ -49,6 +49,16 @@ impl Ports {
         self.at(3)
     }
 
+    /// The second node.
+    pub fn second_node(self) -> SocketAddr {
+        self.at(4)
+    }
+
+    /// The `PostgreSQL` server.
+    pub fn postgres(self) -> SocketAddr {
+        self.at(5)
+    }
+
     fn at(self, offset: u16) -> SocketAddr {
         (Ipv4Addr::LOCALHOST, self.0 + offset).into()
     }
@@ -76,18 +86,43 @@ pub struct Installation {
 impl Installation {
     /// Creates the folder with a new key, and a configuration with this number of users.
     pub fn create(folder: &Path, ports: Ports, users: u32) -> Result<Self> {
+        let key = RootKey::generate(&SystemRandom).map_err(|_| "no secure randomness is available")?;
+        let installation = Self::with_key(folder, ports, key.as_bytes())?;
+        installation.configure("url = \"sqlite:grantry.db\"", users)?;
+        Ok(installation)
+    }
+
+    /// Creates the folder of nodes that share a `PostgreSQL` database at a URL. Their key and their users are those of another
+    /// installation.
+    pub fn on_postgres(folder: &Path, source: &Self, users: u32, url: &str) -> Result<Self> {
+        let installation = Self::with_key(folder, source.ports, &fs::read(source.key())?)?;
+        let store = format!("url = \"{url}\"");
+        installation.configure(&store, users)?;
+        let (ports, accounts) = (source.ports, accounts(users));
+        let second = configuration(ports, ports.second_node(), &store, "", &accounts);
+        fs::write(installation.folder.join("second-node.toml"), second)?;
+        let store = format!("{store}\nstatement_cache = true");
+        let prepared = configuration(ports, ports.server(), &store, "", &accounts);
+        fs::write(installation.folder.join("statement-cache.toml"), prepared)?;
+        Ok(installation)
+    }
+
+    fn with_key(folder: &Path, ports: Ports, key: &[u8]) -> Result<Self> {
         fs::create_dir_all(folder)?;
         let installation = Self { folder: folder.to_owned(), ports };
-        let key = RootKey::generate(&SystemRandom).map_err(|_| "no secure randomness is available")?;
-        fs::write(installation.key(), key.as_bytes())?;
+        fs::write(installation.key(), key)?;
         fs::set_permissions(installation.key(), fs::Permissions::from_mode(0o600))?;
-        let account = |n| format!("[[identity.accounts]]\nid = \"{}\"\nroles = {{ default = \"editor\" }}\n", user(n));
-        let accounts = (0..users).map(account).collect::<Vec<_>>().concat();
-        fs::write(installation.config(), configuration(ports, "", &accounts))?;
+        Ok(installation)
+    }
+
+    /// Writes the configurations of the server. `store` contains the lines of that table.
+    fn configure(&self, store: &str, users: u32) -> Result {
+        let (ports, server) = (self.ports, self.ports.server());
+        fs::write(self.config(), configuration(ports, server, store, "", &accounts(users)))?;
         // Accounts take time to read and memory, so starts are measured without. The grants of users that are not known yet stay.
         let roles = format!("[identity.proxy]\nroles_header = \"{ROLES}\"\n");
-        fs::write(installation.without_accounts(), configuration(ports, &roles, ""))?;
-        Ok(installation)
+        fs::write(self.without_accounts(), configuration(ports, server, store, &roles, ""))?;
+        Ok(())
     }
 
     /// The file of the key.
@@ -111,15 +146,20 @@ impl Installation {
     }
 }
 
-/// Users are named by a proxy on this machine, so that a client needs no session. The rate limits are never reached: one client
-/// sends what a deployment receives from thousands of users.
-fn configuration(ports: Ports, proxy: &str, accounts: &str) -> String {
+fn accounts(users: u32) -> String {
+    let account = |n| format!("[[identity.accounts]]\nid = \"{}\"\nroles = {{ default = \"editor\" }}\n", user(n));
+    (0..users).map(account).collect::<Vec<_>>().concat()
+}
+
+/// The configuration of a node that listens on an address. Users are named by a proxy on this machine, so that a client needs no
+/// session. The rate limits are never reached: one client sends what a deployment receives from thousands of users.
+fn configuration(ports: Ports, listen: SocketAddr, store: &str, proxy: &str, accounts: &str) -> String {
     let (server, provider) = (ports.server(), ports.provider());
     let key = hex::encode(Sha256::digest(AGENT_KEY.as_bytes()));
     let rates = ["start", "callback", "log_in", "status", "disconnect"].map(|name| format!("{name} = \"1000000000/10m\""));
     format!(
-        "listen = \"{server}\"\npublic_base_url = \"http://{server}\"\n\
-         [store]\nurl = \"sqlite:grantry.db\"\n[keys]\nwrite = \"file:primary.key\"\n\
+        "listen = \"{listen}\"\npublic_base_url = \"http://{server}\"\n\
+         [store]\n{store}\n[keys]\nwrite = \"file:primary.key\"\n\
          [egress]\nallow = [\"{provider}\"]\n[oauth]\nrate_limits = {{ {} }}\n\
          [identity]\nmode = \"proxy-header\"\n{proxy}\
          [[identity.agents]]\nname = \"load\"\nkey_sha256 = \"{key}\"\nspaces = [\"default\"]\naccess_tokens = true\n\

@@ -16,16 +16,20 @@ use crate::workload::{Caller, Outcome, Random, Workload};
 /// How many callers, and for how long.
 #[derive(Debug, Clone)]
 pub struct Plan {
-    /// The server.
+    /// The server, as requests name it.
     pub server: SocketAddr,
+    /// Further nodes of the same deployment. Connections go to the server and to each of them in turns.
+    pub nodes: Vec<SocketAddr>,
     /// Callers, each with one connection and one call at a time.
     pub callers: u32,
     /// Time before measuring.
     pub warm_up: Duration,
     /// Time of measuring.
     pub duration: Duration,
-    /// The process whose CPU time is measured.
-    pub watch: Option<u32>,
+    /// The processes whose CPU time is measured.
+    pub watch: Vec<u32>,
+    /// The database server whose CPU time is measured, with its children.
+    pub watch_database: Option<u32>,
     /// Whether the client does not sleep while it waits.
     pub busy_wait: bool,
 }
@@ -43,19 +47,20 @@ pub async fn drive(plan: &Plan, workload: Workload) -> io::Result<Summary> {
     let from = Instant::now() + plan.warm_up;
     let until = from + plan.duration;
     let mut callers = JoinSet::new();
-    for number in 0..plan.callers {
-        let connection = Connection::open(plan.server).await?;
+    let nodes: Vec<_> = std::iter::once(plan.server).chain(plan.nodes.iter().copied()).collect();
+    for (number, node) in (0..plan.callers).zip(nodes.into_iter().cycle()) {
+        let connection = Connection::open(node).await?;
         let random = Random::new(u64::from(number) + 1);
         let caller = Caller { server: plan.server, connection, request: Vec::with_capacity(1024), random };
-        callers.spawn(repeat(caller, workload.clone(), from, until));
+        callers.spawn(repeat(caller, node, workload.clone(), from, until));
     }
     if plan.busy_wait {
         callers.spawn(stay_awake(until));
     }
     tokio::time::sleep_until(from.into()).await;
-    let before = (watched(plan), process::cpu_time(std::process::id()));
+    let before = Times::read(plan);
     tokio::time::sleep_until(until.into()).await;
-    let after = (watched(plan), process::cpu_time(std::process::id()));
+    let after = Times::read(plan);
 
     let mut all = Calls::default();
     while let Some(calls) = callers.join_next().await {
@@ -65,9 +70,31 @@ pub async fn drive(plan: &Plan, workload: Workload) -> io::Result<Summary> {
             *all.errors.entry(what).or_default() += count;
         }
     }
-    let server = before.0.zip(after.0).map(|(before, after)| after.saturating_sub(before));
-    let client = before.1.ok().zip(after.1.ok()).map(|(before, after)| after.saturating_sub(before));
-    Ok(Summary::new(all.micros, all.errors, plan.duration).with_cpu(server, client))
+    let summary = Summary::new(all.micros, all.errors, plan.duration);
+    let summary = summary.with_cpu(used(before.server, after.server), used(before.client, after.client));
+    Ok(summary.with_cpu_of_database(used(before.database, after.database)))
+}
+
+/// The CPU times of the processes at one instant.
+struct Times {
+    server: Option<Duration>,
+    client: Option<Duration>,
+    database: Option<Duration>,
+}
+
+impl Times {
+    fn read(plan: &Plan) -> Self {
+        let server = plan.watch.iter().map(|pid| process::cpu_time(*pid)).sum::<io::Result<Duration>>();
+        Self {
+            server: server.ok().filter(|_| !plan.watch.is_empty()),
+            client: process::cpu_time(std::process::id()).ok(),
+            database: plan.watch_database.and_then(|pid| process::cpu_time_with_children(pid).ok()),
+        }
+    }
+}
+
+fn used(before: Option<Duration>, after: Option<Duration>) -> Option<Duration> {
+    before.zip(after).map(|(before, after)| after.saturating_sub(before))
 }
 
 /// Keeps the thread of the runtime from sleeping.
@@ -78,11 +105,7 @@ async fn stay_awake(until: Instant) -> Calls {
     Calls::default()
 }
 
-fn watched(plan: &Plan) -> Option<Duration> {
-    plan.watch.and_then(|pid| process::cpu_time(pid).ok())
-}
-
-async fn repeat(mut caller: Caller, workload: Arc<Workload>, from: Instant, until: Instant) -> Calls {
+async fn repeat(mut caller: Caller, node: SocketAddr, workload: Arc<Workload>, from: Instant, until: Instant) -> Calls {
     let mut calls = Calls::default();
     loop {
         let started = Instant::now();
@@ -99,7 +122,7 @@ async fn repeat(mut caller: Caller, workload: Arc<Workload>, from: Instant, unti
             Err(error) => {
                 *calls.errors.entry(error.kind().to_string()).or_default() += 1;
                 // A server that refuses connections is not asked in a busy loop.
-                match Connection::open(caller.server).await {
+                match Connection::open(node).await {
                     Ok(connection) => caller.connection = connection,
                     Err(_) => return calls,
                 }

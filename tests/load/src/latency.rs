@@ -24,10 +24,12 @@ pub struct Summary {
     pub p99: u64,
     /// The longest.
     pub max: u64,
-    /// CPU time of the watched process a call.
+    /// CPU time of the watched processes a call.
     pub server_cpu: Option<f64>,
     /// CPU time of this process a call.
     pub client_cpu: Option<f64>,
+    /// CPU time of the watched database server a call.
+    pub database_cpu: Option<f64>,
 }
 
 impl Summary {
@@ -46,20 +48,33 @@ impl Summary {
             max: micros.last().copied().unwrap_or_default().into(),
             server_cpu: None,
             client_cpu: None,
+            database_cpu: None,
         }
     }
 
     /// Adds the CPU time that the calls cost the server and this process.
     #[must_use]
     pub fn with_cpu(self, server: Option<Duration>, client: Option<Duration>) -> Self {
-        let share = |cpu: Duration| if self.calls == 0 { 0.0 } else { cpu.as_secs_f64() * 1e6 / as_f64(self.calls) };
-        Self { server_cpu: server.map(share), client_cpu: client.map(share), ..self }
+        let (server_cpu, client_cpu) = (server.map(|cpu| self.share(cpu)), client.map(|cpu| self.share(cpu)));
+        Self { server_cpu, client_cpu, ..self }
+    }
+
+    /// Adds the CPU time that the calls cost a database server.
+    #[must_use]
+    pub fn with_cpu_of_database(self, database: Option<Duration>) -> Self {
+        Self { database_cpu: database.map(|cpu| self.share(cpu)), ..self }
+    }
+
+    fn share(&self, cpu: Duration) -> f64 {
+        if self.calls == 0 { 0.0 } else { cpu.as_secs_f64() * 1e6 / as_f64(self.calls) }
     }
 
     /// The lines that are printed without `--json`.
     pub fn text(&self) -> String {
         let cpu = |name: &str, cpu: Option<f64>| cpu.map(|cpu| format!(", {cpu:.1} µs of CPU in the {name}"));
-        let cpu = [cpu("server", self.server_cpu), cpu("client", self.client_cpu)].into_iter().flatten();
+        let cpu =
+            [cpu("server", self.server_cpu), cpu("client", self.client_cpu), cpu("database server", self.database_cpu)];
+        let cpu = cpu.into_iter().flatten();
         let errors = self.errors.iter().map(|(what, count)| format!("\n{count} × {what}"));
         format!(
             "{:.0} a second ({} in {:.2} s), µs: p50 {}, p90 {}, p99 {}, max {}{}{}",
@@ -111,6 +126,8 @@ mod tests {
         assert_eq!((summary.calls, summary.p50, summary.max), (4, 20, 40));
         assert!((summary.per_second - 2.0).abs() < 1e-9);
         assert!((summary.server_cpu.unwrap() - 25.0).abs() < 1e-9);
-        assert!(summary.client_cpu.is_none());
+        assert!(summary.client_cpu.is_none() && summary.database_cpu.is_none());
+        let summary = summary.with_cpu_of_database(Some(Duration::from_micros(200)));
+        assert!((summary.database_cpu.unwrap() - 50.0).abs() < 1e-9);
     }
 }

@@ -1,6 +1,7 @@
 //! The load client of `cargo xtask bench`, the databases that it uses, and the programs that are measured beside the server.
 //!
-//! - [`deployment`], [`seed`]: a deployment with many grants. [`provider`]: its provider and API.
+//! - [`deployment`], [`seed`]: a deployment with many grants. [`postgres`]: the same on `PostgreSQL`. [`provider`]: its provider
+//!   and API.
 //! - [`workload`], [`drive`]: callers that repeat one kind of call. [`http`]: their connections. [`latency`]: their result.
 //! - [`references`]: a handler and a proxy that do nothing but the protocol. [`commits`]: durable commits of one row.
 //! - [`storm`], [`start`], [`console`]: many callers at once, the start of a server, the size of a script.
@@ -14,6 +15,7 @@ pub mod drive;
 pub mod http;
 pub mod in_process;
 pub mod latency;
+pub mod postgres;
 pub mod process;
 pub mod provider;
 pub mod references;

@@ -21,7 +21,7 @@ use grantry_load::start::first_token;
 use grantry_load::storm::{idle, storm};
 use grantry_load::sweep::sweep;
 use grantry_load::workload::{Population, Workload, issue_once};
-use grantry_load::{in_process, provider, references};
+use grantry_load::{in_process, postgres, provider, references};
 use tokio::net::TcpListener;
 
 /// Load for Grantry on loopback.
@@ -36,6 +36,8 @@ struct Arguments {
 enum Command {
     /// Create a database, unless it exists, and print its folder.
     Seed(SeedOptions),
+    /// Start the `PostgreSQL` server of a seeded database, print its process id, and stop it when the standard input ends.
+    Database(DatabaseOptions),
     /// Serve the provider and the API that the connectors of a seeded database use.
     Provider(PortOptions),
     /// Serve one response to every request.
@@ -64,7 +66,8 @@ enum Command {
 
 #[derive(Args)]
 struct PortOptions {
-    /// The first of the ports: the server. The provider, the bare handler and the proxy have the next ones.
+    /// The first of the ports: the server. The provider, the bare handler, the proxy, the second node and `PostgreSQL` have the
+    /// next ones.
     #[arg(long, default_value_t = 17_810)]
     port: u16,
 }
@@ -94,6 +97,30 @@ struct SeedOptions {
     /// The grants.
     #[arg(long, value_enum, default_value_t = Grants::Valid)]
     grants: Grants,
+    /// The kind of database.
+    #[arg(long, value_enum, default_value_t = Store::Sqlite)]
+    store: Store,
+}
+
+/// The kind of a seeded database.
+#[derive(Clone, Copy, ValueEnum)]
+enum Store {
+    /// A file.
+    Sqlite,
+    /// A server of `PostgreSQL` that is started for it.
+    Postgres,
+}
+
+#[derive(Args)]
+struct DatabaseOptions {
+    #[command(flatten)]
+    ports: PortOptions,
+    /// The folder of the seeded database.
+    #[arg(long)]
+    folder: PathBuf,
+    /// The core it may use.
+    #[arg(long, default_value_t = 0)]
+    core: usize,
 }
 
 #[derive(Args)]
@@ -223,6 +250,9 @@ struct RunOptions {
     /// The server.
     #[arg(long, default_value = "127.0.0.1:17810")]
     server: SocketAddr,
+    /// A further node of the same deployment. Connections go to the server and to each node in turns.
+    #[arg(long)]
+    node: Vec<SocketAddr>,
     #[command(flatten)]
     population: PopulationOptions,
     /// Callers at the same time.
@@ -234,9 +264,12 @@ struct RunOptions {
     /// Seconds before measuring.
     #[arg(long, default_value_t = 1.0)]
     warm_up: f64,
-    /// The process whose CPU time is measured.
+    /// A process whose CPU time is measured; several are added up.
     #[arg(long)]
-    watch: Option<u32>,
+    watch: Vec<u32>,
+    /// The process of a database server whose CPU time is measured, with its children.
+    #[arg(long)]
+    watch_database: Option<u32>,
     /// The path of `get`.
     #[arg(long, default_value = "/me")]
     path: String,
@@ -269,9 +302,22 @@ fn run(command: Command) -> Result {
             let seed = Seed { population: options.population.population(), grants: options.grants };
             let below = std::path::absolute(&options.below)?;
             let installation = seeded(&below, &options.program, options.ports.ports(), seed).await?;
+            let installation = match options.store {
+                Store::Sqlite => installation,
+                Store::Postgres => postgres::copied(&below, &installation, seed.population).await?,
+            };
             println!("{}", installation.folder.display());
             Ok(())
         }),
+        Command::Database(options) => {
+            // A signal of the terminal ends the program that started this one. This one then stops the server.
+            rustix::process::setpgid(None, None)?;
+            let installation = Installation { folder: options.folder, ports: options.ports.ports() };
+            let running = postgres::cluster(&installation, Some(options.core)).start();
+            println!("{}", running.process_id());
+            std::io::copy(&mut std::io::stdin(), &mut std::io::sink())?;
+            Ok(())
+        }
         Command::Provider(options) => one_thread()?.block_on(async {
             let listener = TcpListener::bind(options.ports().provider()).await?;
             Ok(provider::serve(listener).await?)
@@ -355,10 +401,12 @@ impl PopulationOptions {
 async fn load(options: &RunOptions) -> Result {
     let plan = Plan {
         server: options.server,
+        nodes: options.node.clone(),
         callers: options.callers,
         warm_up: Duration::from_secs_f64(options.warm_up),
         duration: Duration::from_secs_f64(options.seconds),
-        watch: options.watch,
+        watch: options.watch.clone(),
+        watch_database: options.watch_database,
         busy_wait: options.busy_wait,
     };
     let population = options.population.population();

@@ -49,6 +49,7 @@ pub(crate) enum Outcome {
 
 /// One caller: a connection, a buffer, and random numbers.
 pub(crate) struct Caller {
+    /// The server, as requests name it. The connection may be to another node.
     pub(crate) server: SocketAddr,
     pub(crate) connection: Connection,
     pub(crate) request: Vec<u8>,

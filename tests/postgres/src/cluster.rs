@@ -36,9 +36,20 @@ pub struct Cluster {
     url: String,
     /// Where its files are; `None` for a cluster of the environment.
     folder: Option<PathBuf>,
-    is_private: bool,
+    usage: Usage,
     /// Keeps the watchdog from stopping it.
     _lock: Option<File>,
+}
+
+/// Who uses a cluster, which decides what its end does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Usage {
+    /// Other programs use it as well. It stays.
+    Shared,
+    /// One test. Its files are removed.
+    Private,
+    /// A measurement. It is stopped, and its files stay.
+    Kept,
 }
 
 impl Cluster {
@@ -49,7 +60,7 @@ impl Cluster {
             Ok(url) => {
                 let base = url.split('?').next().unwrap_or(&url);
                 let authority = base.splitn(4, '/').take(3).collect::<Vec<_>>().join("/");
-                Self { url: authority, folder: None, is_private: false, _lock: None }
+                Self { url: authority, folder: None, usage: Usage::Shared, _lock: None }
             }
             Err(_) => start_shared(),
         })
@@ -109,7 +120,7 @@ impl Cluster {
         backup.args(["--write-recovery-conf", "--no-sync", "--checkpoint", "fast", "--dbname", &primary, "--pgdata"]);
         run(backup.arg(folder.join("data")));
         let url = start(&folder);
-        Self { url, folder: Some(folder), is_private: true, _lock: None }
+        Self { url, folder: Some(folder), usage: Usage::Private, _lock: None }
     }
 
     /// Makes a standby a primary server, and waits until it accepts writes.
@@ -117,10 +128,17 @@ impl Cluster {
         run(as_owner("pg_ctl").args(["promote", "--wait", "--silent", "--pgdata"]).arg(self.data()));
     }
 
+    /// The id of the first process of the server, whose children are the others.
+    pub fn process_id(&self) -> u32 {
+        let folder = self.folder.as_deref().expect("a cluster that a program of this clone started");
+        let file = fs::read_to_string(folder.join("data/postmaster.pid")).expect("a running server");
+        file.lines().next().and_then(|id| id.parse().ok()).expect("the id of the process")
+    }
+
     /// Kills all processes of a private cluster, which is not started again.
     pub fn kill(&self) {
-        let file = fs::read_to_string(self.data().join("postmaster.pid")).expect("a running server");
-        let server = file.lines().next().expect("the id of the process").to_owned();
+        self.private();
+        let server = self.process_id().to_string();
         let children = format!("/proc/{server}/task/{server}/children");
         let children = fs::read_to_string(children).expect("a running server");
         let all: Vec<_> = [server.as_str()].into_iter().chain(children.split_whitespace()).collect();
@@ -137,7 +155,7 @@ impl Cluster {
     }
 
     fn private(&self) -> &Path {
-        assert!(self.is_private, "the shared cluster is not changed");
+        assert!(self.usage == Usage::Private, "only a private cluster is changed");
         self.folder.as_deref().expect("a private cluster")
     }
 
@@ -165,13 +183,14 @@ impl Cluster {
 
 impl Drop for Cluster {
     fn drop(&mut self) {
-        if let Some(folder) = self.folder.as_ref().filter(|_| self.is_private) {
-            let data = folder.join("data");
-            // It may be stopped already.
-            let mut stop = as_owner("pg_ctl");
-            stop.args(["stop", "--silent", "--mode", "immediate", "--pgdata"]).arg(data);
-            drop(stop.stdout(Stdio::null()).stderr(Stdio::null()).status());
-            drop(fs::remove_dir_all(folder));
+        let Some(folder) = &self.folder else { return };
+        match self.usage {
+            Usage::Shared => {}
+            Usage::Private => {
+                stop_if_running(folder, "immediate");
+                drop(fs::remove_dir_all(folder));
+            }
+            Usage::Kept => stop_if_running(folder, "fast"),
         }
     }
 }
@@ -181,7 +200,7 @@ pub fn private_cluster() -> Cluster {
     let folder = private_folder();
     create(&folder);
     let url = start(&folder);
-    Cluster { url, folder: Some(folder), is_private: true, _lock: None }
+    Cluster { url, folder: Some(folder), usage: Usage::Private, _lock: None }
 }
 
 /// A folder that no other cluster has.
@@ -190,6 +209,26 @@ fn private_folder() -> PathBuf {
     let nanos = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.subsec_nanos());
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
     std::env::temp_dir().join(format!("grantry-test-{}-{nanos}-{number}", std::process::id()))
+}
+
+/// A cluster in a folder whose files stay. `settings` are those that differ from the defaults of the server, as `name=value`.
+pub(crate) fn kept_cluster(folder: &Path, port: u16, core: Option<usize>, settings: &[&str]) -> Cluster {
+    if is_running(folder) {
+        // Of a program that was killed. It may have other settings and run on other cores.
+        stop_if_running(folder, "fast");
+    }
+    if !folder.join("data/PG_VERSION").exists() {
+        create(folder);
+    }
+    let url = start_with(folder, port, core, settings);
+    Cluster { url, folder: Some(folder.to_owned()), usage: Usage::Kept, _lock: None }
+}
+
+/// Stops the server of a cluster; does nothing if it is stopped already.
+pub(crate) fn stop_if_running(cluster: &Path, mode: &str) {
+    let mut stop = as_owner("pg_ctl");
+    stop.args(["stop", "--wait", "--silent", "--timeout", "300", "--mode", mode, "--pgdata"]).arg(cluster.join("data"));
+    drop(stop.stdout(Stdio::null()).stderr(Stdio::null()).status());
 }
 
 /// Whether a process runs. One that was killed stays as a zombie until its parent asks for its end.
@@ -221,7 +260,7 @@ fn start_shared() -> Cluster {
     };
     let users = open("users");
     users.lock_shared().expect("a lock");
-    Cluster { url, folder: Some(cluster), is_private: false, _lock: Some(users) }
+    Cluster { url, folder: Some(cluster), usage: Usage::Shared, _lock: Some(users) }
 }
 
 /// A folder for temporary files, of this clone. The account that runs the server can enter it; a clone can be in a folder that it
@@ -234,7 +273,7 @@ fn shared_folder() -> PathBuf {
 
 /// Creates a folder that no other account can change. Its name is predictable, so another account may have created it
 /// before.
-fn create_own(folder: &Path) {
+pub(crate) fn create_own(folder: &Path) {
     let created = DirBuilder::new().mode(0o711).create(folder);
     let is_there = created.as_ref().is_err_and(|error| error.kind() == ErrorKind::AlreadyExists);
     assert!(created.is_ok() || is_there, "the folder for temporary files cannot be written: {created:?}");
@@ -274,9 +313,6 @@ fn start(cluster: &Path) -> String {
     fs::write(&port_file, port.to_string()).expect("a folder");
     // Data that survives a crash of the machine is not needed. Its durability costs most of the time of a test.
     let settings = [
-        "listen_addresses=127.0.0.1",
-        &format!("port={port}"),
-        &format!("unix_socket_directories={}", std::env::temp_dir().display()),
         "fsync=off",
         "full_page_writes=off",
         "max_connections=400",
@@ -285,12 +321,38 @@ fn start(cluster: &Path) -> String {
         "autovacuum=off",
     ];
     let more = fs::read_to_string(cluster.join(SETTINGS)).unwrap_or_default();
-    let options: Vec<_> = settings.into_iter().chain(more.lines()).map(|setting| format!("-c {setting}")).collect();
+    let settings: Vec<_> = settings.into_iter().chain(more.lines()).collect();
+    start_with(cluster, port, None, &settings)
+}
+
+/// Starts the server on a port, on one core if that is given, and returns its URL.
+fn start_with(cluster: &Path, port: u16, core: Option<usize>, settings: &[&str]) -> String {
+    let sockets = std::env::temp_dir();
+    // Of two values of one setting, the last one counts.
+    let mut options =
+        format!("-c listen_addresses=127.0.0.1 -c port={port} -c unix_socket_directories={}", sockets.display());
+    for setting in settings {
+        options.push_str(" -c ");
+        options.push_str(setting);
+    }
+    let data = cluster.join("data");
     let mut start = as_owner("pg_ctl");
-    start.args(["start", "--wait", "--silent", "--timeout", "60", "--log"]).arg(cluster.join("data").join("server.log"));
-    start.arg("--pgdata").arg(cluster.join("data")).args(["--options", &options.join(" ")]);
+    start.args(["start", "--wait", "--silent", "--timeout", "60", "--log"]).arg(data.join("server.log"));
+    start.arg("--pgdata").arg(&data).args(["--options", &options]);
+    let mut start = match core {
+        Some(core) => on_core(core, &start),
+        None => start,
+    };
     run(start.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()));
     format!("postgres://postgres@127.0.0.1:{port}")
+}
+
+/// The same command on one core. The processes that it starts inherit that.
+fn on_core(core: usize, command: &Command) -> Command {
+    let mut pinned = Command::new("taskset");
+    pinned.args(["-c", &core.to_string()]).arg(command.get_program()).args(command.get_args());
+    pinned.current_dir(std::env::temp_dir());
+    pinned
 }
 
 /// Starts a process that stops the cluster when no program uses it.
@@ -313,7 +375,7 @@ fn watch(folder: &Path, cluster: &Path) {
 }
 
 /// A program of the server, run by the account that may run it.
-fn as_owner(program: &str) -> Command {
+pub(crate) fn as_owner(program: &str) -> Command {
     let path = FOLDERS.iter().map(|folder| Path::new(folder).join(program)).find(|path| path.exists());
     let path = path.unwrap_or_else(|| {
         panic!(
@@ -321,12 +383,17 @@ fn as_owner(program: &str) -> Command {
              the tests need it that stop a server"
         )
     });
+    as_account(&path)
+}
+
+/// A program, run by the account that runs the servers.
+pub(crate) fn as_account(program: &Path) -> Command {
     let mut command = if is_root() {
         let mut command = Command::new("runuser");
-        command.args(["-u", ACCOUNT, "--"]).arg(path);
+        command.args(["-u", ACCOUNT, "--"]).arg(program);
         command
     } else {
-        Command::new(path)
+        Command::new(program)
     };
     // The server cannot enter the folder of the caller.
     command.current_dir(std::env::temp_dir());
@@ -347,7 +414,7 @@ pub(crate) fn is_root() -> bool {
     })
 }
 
-fn run(command: &mut Command) {
+pub(crate) fn run(command: &mut Command) {
     let status = command.status().unwrap_or_else(|error| panic!("{command:?} cannot be started: {error}"));
     assert!(status.success(), "{command:?} failed: {status}");
 }

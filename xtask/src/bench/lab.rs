@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::Read as _;
+use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -19,6 +19,10 @@ pub(super) const SERVER_CORE: usize = 0;
 const CLIENT_CORE: usize = 1;
 /// The configuration without accounts, which take time to read, and memory.
 pub(super) const WITHOUT_ACCOUNTS: &str = "without-accounts.toml";
+/// The configuration of a node that prepares its statements once per connection.
+pub(super) const STATEMENT_CACHE: &str = "statement-cache.toml";
+/// The configuration of the second node.
+const SECOND_NODE: &str = "second-node.toml";
 /// The first of the ports. Systems choose higher ones for the clients' ends of connections.
 const PORT: u16 = 17_810;
 /// Kinds of calls that need no provider. Their client has its core for itself, so it may use all of it.
@@ -38,6 +42,14 @@ pub(super) struct Lab {
 /// A program that ends with this value.
 pub(super) struct Process(Child);
 
+/// A server of `PostgreSQL`, which is stopped with this value.
+pub(super) struct Database {
+    /// Stops the server when its standard input ends.
+    holder: Child,
+    /// The process id of the server.
+    id: u32,
+}
+
 /// What a run of the client printed.
 #[derive(Debug, Deserialize)]
 pub(super) struct Summary {
@@ -46,6 +58,7 @@ pub(super) struct Summary {
     pub(super) p50: f64,
     pub(super) server_cpu: Option<f64>,
     pub(super) client_cpu: Option<f64>,
+    pub(super) database_cpu: Option<f64>,
 }
 
 /// What many callers at once measured.
@@ -111,8 +124,18 @@ impl Lab {
 
     /// A seeded database. It is created if this is the first use.
     pub(super) fn seed(&self, users: u32, connectors: u32, grants: &str) -> Result<Seed> {
+        self.seed_in("sqlite", users, connectors, grants)
+    }
+
+    /// The same grants on `PostgreSQL`.
+    pub(super) fn seed_on_postgres(&self, users: u32, connectors: u32, grants: &str) -> Result<Seed> {
+        self.seed_in("postgres", users, connectors, grants)
+    }
+
+    fn seed_in(&self, store: &str, users: u32, connectors: u32, grants: &str) -> Result<Seed> {
         let mut command = self.load_program();
         command.args(["seed", "--users", &users.to_string(), "--connectors", &connectors.to_string(), "--grants", grants]);
+        command.args(["--store", store]);
         command.arg("--below").arg(&self.folder).arg("--program").arg(self.server());
         let folder = PathBuf::from(output(&mut command)?.trim());
         Ok(Seed { folder, users, connectors })
@@ -147,6 +170,29 @@ impl Lab {
         start(&mut command, Self::server_address())
     }
 
+    /// Starts the second node of a deployment on `PostgreSQL`, on the core of the first one.
+    pub(super) fn second_node(&self, seed: &Seed) -> Result<Process> {
+        let mut command = pinned(&self.server(), SERVER_CORE);
+        command.arg("serve").arg("--config").arg(seed.folder.join(SECOND_NODE));
+        start(&mut command, address(4))
+    }
+
+    /// Starts the database server of a seed on `PostgreSQL`, on the core of the nodes.
+    pub(super) fn database(&self, seed: &Seed) -> Result<Database> {
+        let mut command = self.load_program();
+        command.arg("database").arg("--folder").arg(&seed.folder).args(["--core", &SERVER_CORE.to_string()]);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut holder = command.spawn()?;
+        let mut line = String::new();
+        if let Some(stdout) = holder.stdout.take() {
+            BufReader::new(stdout).read_line(&mut line)?;
+        }
+        match line.trim().parse() {
+            Ok(id) => Ok(Database { holder, id }),
+            Err(_) => Err(format!("{command:?} does not start: {}", holder.wait()?).into()),
+        }
+    }
+
     /// Starts the provider and its API.
     pub(super) fn provider(&self) -> Result<Process> {
         start(pinned(&self.load(), CLIENT_CORE).arg("provider"), address(1))
@@ -169,20 +215,32 @@ impl Lab {
 
     /// Sends load to the server.
     pub(super) fn load_server(&self, kind: &str, seed: &Seed, callers: u32, server: &Process) -> Result<Summary> {
-        self.run(kind, 0, seed, callers, server)
+        self.run(kind, 0, seed, callers, &["--watch".to_owned(), server.id().to_string()])
+    }
+
+    /// Sends load to nodes that share a database; connections go to each of them in turns.
+    pub(super) fn load_nodes(&self, seed: &Seed, callers: u32, nodes: &[&Process], database: &Database) -> Result<Summary> {
+        let mut more = vec!["--watch-database".to_owned(), database.id.to_string()];
+        for (node, port) in nodes.iter().zip([0, 4]) {
+            more.extend(["--watch".to_owned(), node.id().to_string()]);
+            if port > 0 {
+                more.extend(["--node".to_owned(), address(port).to_string()]);
+            }
+        }
+        self.run("issues", 0, seed, callers, &more)
     }
 
     /// Sends load to the handler that returns one response.
     pub(super) fn load_bare(&self, kind: &str, seed: &Seed, callers: u32, bare: &Process) -> Result<Summary> {
-        self.run(kind, 2, seed, callers, bare)
+        self.run(kind, 2, seed, callers, &["--watch".to_owned(), bare.id().to_string()])
     }
 
     /// Sends load to the plain proxy.
     pub(super) fn load_proxy(&self, kind: &str, seed: &Seed, callers: u32, proxy: &Process) -> Result<Summary> {
-        self.run(kind, 3, seed, callers, proxy)
+        self.run(kind, 3, seed, callers, &["--watch".to_owned(), proxy.id().to_string()])
     }
 
-    fn run(&self, kind: &str, port: u16, seed: &Seed, callers: u32, server: &Process) -> Result<Summary> {
+    fn run(&self, kind: &str, port: u16, seed: &Seed, callers: u32, more: &[String]) -> Result<Summary> {
         let (seconds, warm_up) = if self.quick { ("1", "0.3") } else { ("4", "1") };
         let mut command = pinned(&self.load(), CLIENT_CORE);
         command.args(["run", kind, "--json", "--seconds", seconds, "--warm-up", warm_up]);
@@ -194,10 +252,10 @@ impl Lab {
             ("--users", seed.users.to_string()),
             ("--connectors", seed.connectors.to_string()),
             ("--callers", callers.to_string()),
-            ("--watch", server.id().to_string()),
         ] {
             command.args([name, &value]);
         }
+        command.args(more);
         let summary: Summary = serde_json::from_str(&output(&mut command)?)?;
         match summary.errors.first_key_value() {
             Some((what, count)) => Err(format!("{kind}: {count} × {what}").into()),
@@ -287,6 +345,13 @@ impl Process {
     /// Its process id.
     pub(super) fn id(&self) -> u32 {
         self.0.id()
+    }
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        drop(self.holder.stdin.take());
+        let _ = self.holder.wait();
     }
 }
 

@@ -4,7 +4,7 @@ use clap::builder::PossibleValuesParser;
 
 use crate::Result;
 
-use super::lab::{InProcess, Lab, Seed, Storm, Summary, Sweep, WITHOUT_ACCOUNTS};
+use super::lab::{InProcess, Lab, STATEMENT_CACHE, Seed, Storm, Summary, Sweep, WITHOUT_ACCOUNTS};
 use super::report::{Report, Target, ratios};
 
 /// One measurement.
@@ -25,8 +25,12 @@ pub(super) const ALL: &[Measurement] = &[
     Measurement { name: "P5", about: "sweeps of many flows while requests are processed", run: sweeps },
     Measurement { name: "P6", about: "status and list of 200 connectors, beside an access token", run: pages },
     Measurement { name: "P7", about: "start, memory and size", run: starts },
+    Measurement { name: ON_POSTGRES, about: "one node and two nodes on PostgreSQL", run: nodes },
     Measurement { name: "P9", about: "the script of the console as it is served", run: console },
 ];
+
+/// The measurement that needs the server of `PostgreSQL`.
+pub(crate) const ON_POSTGRES: &str = "P8";
 
 /// Callers at the same time.
 const CALLERS: u32 = 32;
@@ -272,6 +276,65 @@ fn starts(lab: &Lab, report: &mut Report) -> Result {
     report.add("P7", format!("memory with {} connections", connections * 5), "MiB", vec![memory], Target::None);
     let size = std::fs::metadata(lab.server())?.len();
     report.add("P7", "program, with the demo", "MB", vec![f64::from(u32::try_from(size)?) / 1e6], Target::AtMost(15.0));
+    Ok(())
+}
+
+/// Nodes on `PostgreSQL`. The nodes and the database server run on one core: the ratio with the bare handler contains the time of
+/// both, and that of two nodes with one contains the CPU time of the nodes only.
+fn nodes(lab: &Lab, report: &mut Report) -> Result {
+    let users = if lab.quick { 1_000 } else { 10_000 };
+    let seed = lab.seed_on_postgres(users, 1, "valid")?;
+    let database = lab.database(&seed)?;
+    let node = lab.serve(&seed)?;
+    let bare = lab.bare(&lab.issued()?)?;
+    let mut rounds = Rounds::default();
+    for _ in lab.rounds() {
+        rounds.server.push(lab.load_nodes(&seed, CALLERS, &[&node], &database)?);
+        rounds.reference.push(lab.load_bare("issues", &seed, CALLERS, &bare)?);
+    }
+    let what = format!("access tokens on PostgreSQL, {users} grants, 1 node, 32 callers");
+    rounds.report(report, ON_POSTGRES, &what, "bare handler, 32 callers", Target::AtLeast(0.20));
+    let of_server = |summaries: &[Summary]| Rounds::values(summaries, |summary| summary.server_cpu);
+    let of_database = |summaries: &[Summary]| Rounds::values(summaries, |summary| summary.database_cpu);
+    report.add(ON_POSTGRES, "1 node: CPU of the database", "µs", of_database(&rounds.server), Target::None);
+
+    let second = lab.second_node(&seed)?;
+    // What a node does after its start is not compared.
+    lab.load_nodes(&seed, CALLERS, &[&node, &second], &database)?;
+    let (mut one, mut two) = (Vec::new(), Vec::new());
+    for _ in lab.rounds() {
+        one.push(lab.load_nodes(&seed, CALLERS, &[&node], &database)?);
+        two.push(lab.load_nodes(&seed, CALLERS, &[&node, &second], &database)?);
+    }
+    drop((node, second));
+    // The tokens of a CPU second are the inverse of the CPU time of a token.
+    let scaled = ratios(&of_server(&one), &of_server(&two)).into_iter().map(|ratio| 2.0 * ratio).collect();
+    report.add(ON_POSTGRES, "2 nodes / 1 node, tokens in a CPU second of each", "×", scaled, Target::AtLeast(1.8));
+    let throughput = Rounds::values(&two, |summary| Some(summary.per_second));
+    report.add(ON_POSTGRES, "access tokens, 2 nodes on the same core", "/s", throughput, Target::None);
+    report.add(ON_POSTGRES, "1 node beside an idle one: CPU of the node", "µs", of_server(&one), Target::None);
+    report.add(ON_POSTGRES, "2 nodes: CPU of both nodes", "µs", of_server(&two), Target::None);
+    report.add(ON_POSTGRES, "2 nodes: CPU of the database", "µs", of_database(&two), Target::None);
+
+    let node = lab.serve_with(&seed, STATEMENT_CACHE)?;
+    let mut rounds = Rounds::default();
+    for _ in lab.rounds() {
+        rounds.server.push(lab.load_nodes(&seed, CALLERS, &[&node], &database)?);
+        rounds.reference.push(lab.load_bare("issues", &seed, CALLERS, &bare)?);
+    }
+    drop((node, bare, database));
+    let throughput = |summaries: &[Summary]| Rounds::values(summaries, |summary| Some(summary.per_second));
+    let prepared = ratios(&throughput(&rounds.server), &throughput(&rounds.reference));
+    report.add(ON_POSTGRES, "1 node with `statement_cache` / bare handler", "", prepared, Target::None);
+    let what = "1 node with `statement_cache`: CPU of the database";
+    report.add(ON_POSTGRES, what, "µs", of_database(&rounds.server), Target::None);
+
+    let large = if lab.quick { (1_000, 10) } else { (10_000, 100) };
+    let seed = lab.seed_on_postgres(large.0, large.1, "valid")?;
+    let _database = lab.database(&seed)?;
+    let times = lab.rounds().map(|_| lab.start(&seed)).collect::<Result<_>>()?;
+    let what = format!("start to the first token, {} grants on PostgreSQL", large.0 * large.1);
+    report.add(ON_POSTGRES, what, "ms", times, Target::AtMost(50.0));
     Ok(())
 }
 

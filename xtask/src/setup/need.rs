@@ -27,6 +27,15 @@ pub(super) const PYTHON: Need = Need {
     by_hand: "install Python 3.10 or newer with its venv module, so that `python3` is on the PATH",
 };
 
+/// The server that is started for tests and measurements.
+pub(super) const POSTGRES: Need = Need {
+    name: "PostgreSQL 15 or newer",
+    reason: "the store for several nodes",
+    present: |_| has_postgres(),
+    apt: &["postgresql"],
+    by_hand: "install the server of PostgreSQL",
+};
+
 /// What the tests need.
 pub(super) const TESTS: &[Need] = &[
     Need {
@@ -61,11 +70,9 @@ pub(super) const TESTS: &[Need] = &[
         by_hand: "install Chromium so that `chromium` is on the PATH",
     },
     Need {
-        name: "PostgreSQL 15 or newer",
-        reason: "the store for several nodes",
         present: |_| std::env::var_os("DATABASE_URL").is_some() || has_postgres(),
-        apt: &["postgresql"],
         by_hand: "install the server of PostgreSQL, or set DATABASE_URL to one that the tests may use as a superuser",
+        ..POSTGRES
     },
     Need {
         name: "PgBouncer",
@@ -114,7 +121,7 @@ pub(super) fn require(sh: &Shell, need: &Need) -> Result {
 }
 
 fn instructions(missing: &[&Need]) -> String {
-    let mut lines = vec!["the tests need programs that are not installed:".to_owned()];
+    let mut lines = vec!["programs are needed that are not installed:".to_owned()];
     let by_hand = |need: &&Need| format!("  {} ({}): {}", need.name, need.reason, need.by_hand);
     lines.extend(missing.iter().map(by_hand));
     let packages: Vec<_> = missing.iter().flat_map(|need| need.apt).copied().collect();

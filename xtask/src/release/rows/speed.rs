@@ -11,13 +11,14 @@ use std::path::Path;
 
 use xshell::{Shell, cmd};
 
-use crate::Result;
+use crate::bench::ON_POSTGRES;
 use crate::bench::report::{Line, Series, Target};
 use crate::release::context::Context;
 use crate::release::row::{Outcome, Place, Sheet};
+use crate::{Result, setup};
 
 /// The measurements with ratios. The others depend on the machine, or need a copy of a large database for one round.
-const MEASUREMENTS: [&str; 7] = ["P1", "P1b", "relay", "P2", "P3", "P4", "P6"];
+const MEASUREMENTS: [&str; 8] = ["P1", "P1b", "relay", "P2", "P3", "P4", "P6", ON_POSTGRES];
 /// The rounds of each state. Fewer show no range.
 const ROUNDS: usize = 3;
 /// The status of a command that refuses an argument.
@@ -52,7 +53,14 @@ pub(crate) fn run(context: &Context) -> Result<Outcome> {
     check_out(&context.shell()?, context.root(), &base, &folder)?;
     let mut sheet = Sheet::default();
     let (mut before, mut now) = (Figures::default(), Figures::default());
+    let postgres = setup::require_postgres(&context.shell()?);
     for name in MEASUREMENTS {
+        if name == ON_POSTGRES
+            && let Err(missing) = &postgres
+        {
+            sheet.note(format!("{name} is not measured: {}", missing.to_string().replace('\n', " ")));
+            continue;
+        }
         // The first round builds the programs and the databases. Its figures do not count.
         for round in 0..=ROUNDS {
             eprintln!("{name}: round {round} of {ROUNDS}, at the base and now");
