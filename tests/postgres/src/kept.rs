@@ -150,6 +150,12 @@ mod tests {
         assert_eq!(value(&running, "SELECT value FROM kept"), "7");
         let allowed = allowed_cores(&running.process_id().to_string());
         assert_eq!(allowed, core.to_string());
+        // A program that is killed leaves the server running.
+        let first = running.process_id();
+        std::mem::forget(running);
+        let running = kept.start();
+        assert_ne!(running.process_id(), first);
+        assert_eq!(value(&running, "SELECT value FROM kept"), "7");
         drop(running);
         kept.remove();
         fs::remove_dir_all(folder).unwrap();
