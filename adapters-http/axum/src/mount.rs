@@ -35,6 +35,11 @@ pub(crate) fn public_path(public: &PublicBaseUrl, path: &str) -> String {
     format!("{prefix}{}", path_below(prefix, path).unwrap_or(path))
 }
 
+/// A matched route without the path of the mount. Below the router of a host, a route begins with it.
+pub(crate) fn route_below<'r>(public: &PublicBaseUrl, route: &'r str) -> &'r str {
+    path_below(public.path_prefix(), route).unwrap_or(route)
+}
+
 fn uri_below(prefix: &str, uri: &Uri) -> Option<Uri> {
     let path = path_below(prefix, uri.path())?;
     let path_and_query = match uri.query() {

@@ -185,6 +185,7 @@ pub struct Problem {
     start_url: Option<Box<str>>,
     provider_status: Option<u16>,
     connections: Option<Box<[ConnectionLabel]>>,
+    identity_mode: Option<&'static str>,
 }
 
 impl Problem {
@@ -199,6 +200,7 @@ impl Problem {
             start_url: None,
             provider_status: None,
             connections: None,
+            identity_mode: None,
         }
     }
 
@@ -256,6 +258,12 @@ impl Problem {
         self
     }
 
+    /// Adds how users sign in.
+    pub(crate) fn signed_in_by(mut self, identity_mode: &'static str) -> Self {
+        self.identity_mode = Some(identity_mode);
+        self
+    }
+
     /// The code.
     pub fn code(&self) -> Code {
         self.code
@@ -287,6 +295,7 @@ impl Problem {
             start_url: self.start_url.map(String::from),
             provider_status: self.provider_status,
             connections: self.connections.map(|labels| labels.into_iter().map(ProblemConnection::from).collect()),
+            identity_mode: self.identity_mode,
             status_code: status.as_u16(),
             error: title,
             message: detail.clone(),
@@ -350,6 +359,9 @@ pub(crate) struct ProblemDetails {
     /// The connections to choose from, for `connection_ambiguous`.
     #[serde(skip_serializing_if = "Option::is_none")]
     connections: Option<Vec<ProblemConnection>>,
+    /// How users sign in, for `not_signed_in` of `getSession`: `accounts`, `proxy-header` or `host`. Only with `accounts`, users sign in here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    identity_mode: Option<&'static str>,
     /// The same as `status`, for older front ends.
     #[serde(rename = "statusCode")]
     status_code: u16,

@@ -11,7 +11,7 @@ use grantry_provider_oauth2::ProfileOptions;
 use crate::app::{App, AppBuilder, BuildError, Identity};
 use crate::config::{Agent, Config, Settings};
 use crate::profile_folder;
-use crate::store::{self, AppStore};
+use crate::store::{self, AppStore, OpenOptions};
 use crate::telemetry;
 
 impl App {
@@ -82,7 +82,15 @@ pub(crate) fn policy(config: &Config) -> Policy {
 
 /// The store of a configuration.
 pub(crate) async fn store_of(config: &Config) -> Result<AppStore, BuildError> {
-    Ok(store::open(&config.database, &config.settings.store).await?)
+    let settings = &config.settings.store;
+    let options = OpenOptions {
+        deployment_id: settings.deployment_id.map(|id| id.0),
+        #[cfg(feature = "postgres")]
+        connections: settings.connections.get(),
+        #[cfg(feature = "postgres")]
+        statement_cache: settings.statement_cache,
+    };
+    Ok(store::open(&config.database, &options).await?)
 }
 
 fn agent_key(agent: &Agent) -> AgentKey {

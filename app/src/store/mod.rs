@@ -20,7 +20,7 @@ pub use self::error::OpenStoreError;
 pub(crate) use self::database::StoreUrl;
 #[cfg(feature = "cli")]
 pub(crate) use self::open::is_new;
-pub(crate) use self::open::open;
+pub(crate) use self::open::{OpenOptions, open};
 
 /// Lifecycle and metrics of a store, beside its ports.
 #[async_trait]

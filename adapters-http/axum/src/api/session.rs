@@ -110,8 +110,13 @@ pub(super) struct LogInBody {
 /// The signed-in user.
 #[utoipa::path(get, path = "/api/session", operation_id = "getSession", tag = "session",
     responses((status = 200, body = Session), Problems))]
-async fn current(State(app): State<App>, user: User) -> Result<Json<Session>, Problem> {
-    described(&app, &user.id).await.map(Json)
+async fn current(State(app): State<App>, user: Result<User, Problem>) -> Result<Json<Session>, Problem> {
+    let session = async { described(&app, &user?.id).await };
+    session.await.map(Json).map_err(|problem| match problem.code() {
+        // A front end shows a form only if it can work.
+        Code::NotSignedIn => problem.signed_in_by(app.api.identity.as_str()),
+        _ => problem,
+    })
 }
 
 /// Logs in with an account of this deployment. Only in accounts mode.

@@ -15,6 +15,7 @@ use futures_util::FutureExt;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 
 use crate::correlation::{CorrelationId, current_correlation_id};
+use crate::mount;
 use crate::pages::{self, PageContext};
 use crate::problem::{Code, Problem};
 use crate::relay_routes::Relayed;
@@ -45,7 +46,7 @@ async fn guard(State(app): State<App>, mut request: Request, next: Next) -> Resp
     let id = app.correlation.next();
     let method = method_name(request.method());
     let path = request.extensions().get::<MatchedPath>().cloned();
-    let route = path.as_ref().map_or("unmatched", MatchedPath::as_str);
+    let route = path.as_ref().map_or("unmatched", |path| mount::route_below(&app.api.public, path.as_str()));
     let started = Instant::now();
     request.extensions_mut().insert(id.clone());
 

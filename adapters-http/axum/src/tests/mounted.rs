@@ -56,6 +56,25 @@ async fn a_flow_below_a_hosts_path_over_https() {
     assert_eq!(alice.get(sheet.strip_prefix("https://connect.example").unwrap()).await.status, StatusCode::OK);
 }
 
+/// An orchestrator asks by the address of a container.
+#[tokio::test]
+async fn health_responds_under_any_host_below_a_hosts_path() {
+    for is_service in [false, true] {
+        let app = TestApp::with(Options { public: PUBLIC, ..Options::default() });
+        let host = Router::new().route("/", get(|| async { "the host's own page" }));
+        let mut below = TestApp::with(Options { public: PUBLIC, ..Options::default() });
+        below.router = match is_service {
+            false => host.nest("/oauth", app.router.clone()),
+            true => host.nest_service("/oauth", app.router.clone()),
+        };
+        let mut probe = below.browser().also("host", "10.0.0.7:4000");
+        for path in ["/oauth/livez", "/oauth/readyz"] {
+            assert_eq!(probe.get(path).await.status, StatusCode::OK, "{path} {is_service}");
+        }
+        assert_eq!(probe.get("/oauth/api/session").await.code(), "wrong_host");
+    }
+}
+
 /// A console with a page and a script.
 struct SmallConsole;
 

@@ -13,7 +13,8 @@ use super::test_app::{BASE, HOST, Options, TestApp, id_of};
 async fn a_session_from_log_in_to_log_out() {
     let app = TestApp::new();
     let mut alice = app.browser();
-    assert_eq!(alice.get("/api/session").await.code(), "not_signed_in");
+    let signed_out = alice.get("/api/session").await;
+    assert_eq!((signed_out.code().as_str(), &signed_out.json()["identity_mode"]), ("not_signed_in", &json!("accounts")));
     let response = alice.post("/api/session", &json!({"username": "alice", "password": "alice"})).await;
     insta::assert_json_snapshot!("session", response.json());
     let cookie = &response.set_cookies[0];

@@ -55,6 +55,15 @@ describe("log-in", () => {
     await screen.findByRole("heading", { name: "You are not signed in" });
   });
 
+  it("shows no form where the server says that the host signs users in", async () => {
+    const server = new FakeServer();
+    server.faults.set("GET /api/session", [401, "not_signed_in", { identity_mode: "host" }]);
+    renderConsole({ as: null, server });
+    await screen.findByRole("heading", { name: "You are not signed in" });
+    expect(screen.queryByLabelText("Password")).toBeNull();
+    await expectAccessible();
+  });
+
   it("is shown after a sign out", async () => {
     const { user } = renderConsole();
     await rowOf("GitHub");

@@ -1,7 +1,7 @@
 import type { CallOptions, Session } from "@grantry/client";
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { useEffect, useMemo } from "react";
-import { describeError, isSignedOut } from "../lib/errors.ts";
+import { describeError, isSignedOut, signsInElsewhere } from "../lib/errors.ts";
 import { BASE_PATH, navigate, type Place, safeNext, urlOf, usePlace } from "../lib/location.ts";
 import { usePreferences } from "../lib/preferences.tsx";
 import { sessionQuery } from "../lib/queries.ts";
@@ -25,6 +25,7 @@ export function Gate({ fetch }: { fetch: typeof globalThis.fetch | undefined }) 
     return (
       <LoginView
         call={call}
+        isElsewhere={signsInElsewhere(error)}
         onSignedIn={async () => {
           // Data of an earlier user must not remain.
           queryClient.removeQueries({ predicate: (query) => query.queryKey[1] !== "session" });

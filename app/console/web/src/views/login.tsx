@@ -8,13 +8,20 @@ import { Field } from "../ui/field.tsx";
 import { Notice } from "../ui/notice.tsx";
 import { Brand } from "./brand.tsx";
 
+interface LoginProps {
+  call: CallOptions;
+  /** Whether users sign in elsewhere, as far as the server has said so. */
+  isElsewhere: boolean;
+  onSignedIn: () => Promise<void>;
+}
+
 /** Asks for user name and password. Where the host signs users in, it shows a hint instead. */
-export function LoginView({ call, onSignedIn }: { call: CallOptions; onSignedIn: () => Promise<void> }) {
+export function LoginView({ call, isElsewhere: wasElsewhere, onSignedIn }: LoginProps) {
   const { t } = usePreferences();
   useTitle(t("login.title"));
   const [busy, setBusy] = useState(false);
   const [error, setError] = useState<unknown>(null);
-  const [isElsewhere, setElsewhere] = useState(false);
+  const [isElsewhere, setElsewhere] = useState(wasElsewhere);
 
   const submit = async (event: FormEvent<HTMLFormElement>) => {
     event.preventDefault();
