@@ -90,6 +90,38 @@ async fn users_of_the_host_connect_use_refresh_and_disconnect_in_a_space_of_the_
     app.close().await;
 }
 
+#[tokio::test]
+async fn a_page_of_the_host_uses_the_account_of_the_user() {
+    let provider = MockProvider::builder().start().await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let (app, router) = build(folder.path(), &[&format!("127.0.0.1:{}", provider.port())]).await;
+    let mut ada = logged_in(&router, "u_ada").await;
+    let missing = ada.open("/account").await;
+    assert_eq!(missing.status, StatusCode::BAD_GATEWAY, "{missing:?}");
+
+    let created = ada.post("/oauth/api/actions/connector/files", connector(&provider)).await;
+    register(&provider, &created.text("/redirect_uri"));
+    let away = ada.open("/account").await;
+    assert_eq!(away.status, StatusCode::SEE_OTHER, "{away:?}");
+    assert_eq!(away.location, format!("http://{HOST}/oauth/api/actions/connector/files/oauth/start"));
+    ada.connect("/oauth/internal/actions/connector/files/_start_oauth_flow", &provider, "alice").await;
+    let account = ada.open("/account").await;
+    assert!(account.status == StatusCode::OK && account.body.contains("alice@example.test"), "{account:?}");
+    app.close().await;
+}
+
+#[tokio::test]
+async fn a_missing_key_of_an_existing_database_is_not_replaced() {
+    let folder = tempfile::tempdir().unwrap();
+    let (app, _) = build(folder.path(), &[]).await;
+    app.close().await;
+    let key = folder.path().join("primary.key");
+    std::fs::remove_file(&key).unwrap();
+    let egress = EgressPolicy::new(&["*"], &[]).unwrap();
+    let error = example::build(folder.path(), &format!("http://{HOST}"), egress).await.err().unwrap().to_string();
+    assert!(error.contains("primary.key") && !key.exists(), "{error}");
+}
+
 /// The `main` of the example uses one.
 #[tokio::test]
 async fn the_folder_of_key_and_database_may_be_relative() {
@@ -116,7 +148,10 @@ async fn the_host_signs_its_users_in_and_decides_about_their_spaces() {
     assert_eq!(stranger.submit_from("cross-site", "/log-in", correct).await.status, StatusCode::UNAUTHORIZED);
     assert_eq!(stranger.submit_from("same-site", "/log-in", correct).await.status, StatusCode::UNAUTHORIZED);
     assert_eq!(stranger.open("/oauth/api/session").await.status, StatusCode::UNAUTHORIZED);
-    assert_eq!(stranger.open("/oauth/api/session").await.status, StatusCode::UNAUTHORIZED);
+    let signed_out = stranger.open("/oauth/api/session").await;
+    assert_eq!(signed_out.status, StatusCode::UNAUTHORIZED);
+    assert_eq!(signed_out.text("/identity_mode"), "host");
+    assert_eq!(stranger.open("/account").await.status, StatusCode::UNAUTHORIZED);
     let mut ada = logged_in(&router, "u_ada").await;
     let session = ada.open("/oauth/api/session").await;
     assert!(session.status == StatusCode::OK && session.body.contains("research"), "{session:?}");

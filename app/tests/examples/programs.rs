@@ -5,7 +5,7 @@ use std::error::Error;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitCode, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -102,7 +102,11 @@ fn custom_store_prints_what_it_stored() {
 
 #[test]
 fn embed_axum_serves_its_page_and_grantry_until_it_is_stopped() {
-    if runs(embed_axum::example::main) {
+    let main = || {
+        assert_eq!(embed_axum::example::main(), ExitCode::SUCCESS);
+        Ok(())
+    };
+    if runs(main) {
         return;
     }
     let requests = [(8090, "/"), (8090, "/oauth/livez"), (8090, "/oauth/api/session")];
