@@ -181,6 +181,16 @@ async fn users_run_as_themselves_and_agents_as_the_user_they_name() {
 }
 
 #[tokio::test]
+async fn a_run_reads_once() {
+    let app = TestApp::new().await;
+    app.connect("alice").await;
+    let reads = || [Method::AccessTokenView, Method::GetConnector, Method::Find].map(|method| app.store.count(method));
+    let (before, lookups) = (reads(), app.directory.lookups());
+    run(&app, "alice").await.unwrap();
+    assert_eq!((reads(), app.directory.lookups()), ([before[0] + 1, before[1], before[2]], lookups + 1));
+}
+
+#[tokio::test]
 async fn errors_and_statuses_of_the_api_are_returned() {
     let app = TestApp::new().await;
     app.connect("alice").await;

@@ -15,7 +15,7 @@ use grantry_domain::ports::{
 use grantry_domain::provider::ApiBase;
 use grantry_domain::usecase::{AccessError, ExecuteError, Relay, TokenError};
 use grantry_testkit::doubles::fixtures::{connector_key, origin};
-use grantry_testkit::doubles::tokens;
+use grantry_testkit::doubles::{Method, tokens};
 
 use crate::common::{TestApp, agent, authorization_required, draft, drive, person};
 
@@ -53,6 +53,16 @@ async fn content(response: StreamedResponse) -> Vec<u8> {
 
 fn used(app: &TestApp) -> Vec<String> {
     app.resource.requests().into_iter().map(|request| request.token).collect()
+}
+
+#[tokio::test]
+async fn a_relayed_request_reads_once() {
+    let app = TestApp::new().await;
+    app.connect("alice").await;
+    let reads = || [Method::AccessTokenView, Method::GetConnector, Method::Find].map(|method| app.store.count(method));
+    let (before, lookups) = (reads(), app.directory.lookups());
+    app.node.relay(relay("alice", "/files")).await.unwrap();
+    assert_eq!((reads(), app.directory.lookups()), ([before[0] + 1, before[1], before[2]], lookups + 1));
 }
 
 #[tokio::test]

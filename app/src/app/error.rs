@@ -24,7 +24,7 @@ pub enum BuildError {
     #[error("{0}, or start with --allow-unknown-keys (`allow_unknown_keys` of the builder) to leave those records unusable")]
     UnknownKeys(#[from] UnknownKeys),
     /// The store of the configuration cannot be opened.
-    #[error(transparent)]
+    #[error("`store.url`: {0}")]
     Open(#[from] OpenStoreError),
     /// The store does not respond.
     #[error("the store cannot be used: {0}")]

@@ -101,7 +101,7 @@ pub(crate) async fn run(path: &Path, steps: impl FnOnce(u64) -> Steps) -> Report
     let app = match (keyring, store::is_new(&config.database).await) {
         (None, _) => None,
         (Some(_), Err(error)) => {
-            findings.push(finding("store", Status::Failed, error.to_string()));
+            findings.push(finding("store", Status::Failed, BuildError::from(error).to_string()));
             None
         }
         (Some(_), Ok(true)) => {

@@ -5,12 +5,12 @@ use thiserror::Error;
 
 use super::Database;
 
-/// Why the store of a configuration cannot be opened.
+/// Why a store cannot be opened.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum OpenStoreError {
     /// The database cannot be used.
-    #[error("`store.url`: the database {database} cannot be used: {error}")]
+    #[error("the database {database} cannot be used: {error}")]
     Database {
         /// The database.
         database: Database,
@@ -22,6 +22,6 @@ pub enum OpenStoreError {
     #[error(transparent)]
     Url(#[from] grantry_store_postgres::InvalidPostgresUrl),
     /// The configuration names a kind of store that this build does not contain.
-    #[error("`store.url` names an SQLite file, and this build contains no SQLite; build with the feature `sqlite`")]
+    #[error("names an SQLite file, and this build contains no SQLite; build with the feature `sqlite`")]
     NotInThisBuild,
 }

@@ -9,10 +9,11 @@ use std::time::Duration;
 use crate::authorization::{Authorization, GrantSecrets, Reason, RequiredBinding, StatusKind, connector_status};
 use crate::connector::{AuthMode, Connector, ConnectorKey};
 use crate::encoding::sha256;
-use crate::identity::{Actor, ConnectionName, Role, UserId};
+use crate::identity::{Actor, ConnectionName, Role};
 use crate::ports::{
     AccessTokenView, AuditEvent, AuditKind, AuditOutcome, AuthorizationQueries, StatusRow, StoreClock, StoreError, Versioned,
 };
+use crate::provider::Origin;
 use crate::time::Timestamp;
 use crate::usecase::access::{Access, AccessError};
 use crate::usecase::audit_buffer::AuditBuffer;
@@ -46,6 +47,25 @@ struct Asked<'a> {
     connector: &'a Connector,
     required: &'a RequiredBinding,
     now: Timestamp,
+}
+
+/// The connector of a request and the grants that it can mean, read for a user with access.
+pub(super) struct ReadGrants {
+    request: AccessTokenRequest,
+    view: AccessTokenView,
+}
+
+impl ReadGrants {
+    /// The connector.
+    pub(super) fn connector(&self) -> &Connector {
+        &self.view.connector
+    }
+
+    /// The request with a destination.
+    pub(super) fn with_destination(mut self, destination: Option<Origin>) -> Self {
+        self.request.destination = destination;
+        self
+    }
 }
 
 /// When a grant is read. A deadline that passes during a refresh may be a step of the clock, so it ends nothing yet.
@@ -84,17 +104,22 @@ impl AccessTokens {
         self.recorded(request, self.find(request, rejected).await).await
     }
 
-    /// The same for a caller that has read the grants, after [`Access::authorize`] for this user.
-    pub(super) async fn issue_from(
-        &self,
-        request: &AccessTokenRequest,
-        view: AccessTokenView,
-    ) -> Result<IssuedAccessToken, TokenError> {
-        let found = match self.require_permission(request) {
-            Ok(()) => self.find_in(request, None, view).await,
+    /// Authorizes the user of a request, and reads what [`issue_from`](Self::issue_from) needs. The destination may follow.
+    pub(super) async fn read(&self, request: AccessTokenRequest) -> Result<ReadGrants, TokenError> {
+        self.access.authorize(&request.user, &request.connector.space, Role::Viewer).await?;
+        let view = self.view(&request, request.connection.clone()).await?;
+        Ok(ReadGrants { request, view })
+    }
+
+    /// The same as [`issue`](Self::issue), from grants that were just read. Returns the request as well.
+    pub(super) async fn issue_from(&self, read: ReadGrants) -> Result<(AccessTokenRequest, IssuedAccessToken), TokenError> {
+        let ReadGrants { request, view } = read;
+        let found = match self.require_permission(&request) {
+            Ok(()) => self.find_in(&request, None, view).await,
             Err(error) => Err(error),
         };
-        self.recorded(request, found).await
+        let issued = self.recorded(&request, found).await?;
+        Ok((request, issued))
     }
 
     /// Records a refusal.
@@ -124,7 +149,7 @@ impl AccessTokens {
     async fn find(&self, request: &AccessTokenRequest, rejected: Option<[u8; 32]>) -> Result<IssuedAccessToken, TokenError> {
         self.require_permission(request)?;
         self.access.authorize(&request.user, &request.connector.space, Role::Viewer).await?;
-        let view = self.view(&request.connector, &request.user, request.connection.clone()).await?;
+        let view = self.view(request, request.connection.clone()).await?;
         self.find_in(request, rejected, view).await
     }
 
@@ -171,7 +196,7 @@ impl AccessTokens {
         let outcome = self.refresher.refresh(usable.grant.id(), goal).await;
         // The stored grant decides: another node may have refreshed, or the user disconnected.
         let connection = usable.grant.owner().connection.clone();
-        let view = self.view(&request.connector, &request.user, Some(connection.clone())).await?;
+        let view = self.view(request, Some(connection.clone())).await?;
         let usable = self.usable(request, Some(&connection), view, Reading::AfterRefresh).await?;
         if is_usable(&usable, rejected, Freshness::Valid) {
             return self.issued(request, usable);
@@ -193,13 +218,12 @@ impl AccessTokens {
     }
 
     /// The connector, and the grants that a request can mean.
-    pub(super) async fn view(
+    async fn view(
         &self,
-        connector: &ConnectorKey,
-        user: &UserId,
+        request: &AccessTokenRequest,
         connection: Option<ConnectionName>,
     ) -> Result<AccessTokenView, TokenError> {
-        let view = self.queries.access_token_view(connector, user, connection).await?;
+        let view = self.queries.access_token_view(&request.connector, &request.user, connection).await?;
         view.ok_or(TokenError::Access(AccessError::NotFound))
     }
 

@@ -173,16 +173,14 @@ impl Executor {
 
     /// Checks access and destination, and issues the token.
     pub(super) async fn authorize(&self, call: Call<'_>) -> Result<AuthorizedCall, ExecuteError> {
-        let space = &call.connector.space;
-        self.access.authorize(&call.user, space, Role::Viewer).await.map_err(TokenError::from)?;
         let Call { actor, connector, user, connection, path, query } = call;
-        let view = self.tokens.view(&connector, &user, connection.clone()).await?;
-        let settings = self.tokens.usable_settings(&view.connector, self.settings.of(&view.connector))?;
+        let request = AccessTokenRequest { actor, connector, user, connection, destination: None };
+        let read = self.tokens.read(request).await?;
+        let settings = self.tokens.usable_settings(read.connector(), self.settings.of(read.connector()))?;
         // A request that is refused in any case needs no token. The base URL of a grant is known with its token only.
         let joined = settings.provider.base_url.as_deref().map(|base_url| self.join(base_url, path, query)).transpose()?;
         let (url, destination) = joined.unzip();
-        let request = AccessTokenRequest { actor, connector, user, connection, destination };
-        let issued = self.tokens.issue_from(&request, view).await?;
+        let (request, issued) = self.tokens.issue_from(read.with_destination(destination)).await?;
         let (url, below_grant) = match url {
             Some(url) => (url, None),
             None => (self.join(&issued.base_url, path, query)?.0, Some((path.to_owned(), query.clone()))),

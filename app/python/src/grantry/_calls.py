@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 # Methods whose repetition has the effect of one request (RFC 9110 section 9.2.2).
 _IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
-# Codes that are sent before a request reaches the API, so that any request may be repeated.
+# Codes that are sent before the API accepts a request, so that any request may be repeated.
 _BEFORE_THE_API = frozenset(
     {"provider_unavailable", "refresh_refused", "store_unavailable", "audit_unavailable", "directory_unavailable"}
 )

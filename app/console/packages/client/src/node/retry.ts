@@ -10,7 +10,7 @@ export interface RetryPolicy {
 /** Methods whose repetition has the effect of one request (RFC 9110 §9.2.2). */
 const IDEMPOTENT = new Set(["GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"]);
 
-/** Codes that are sent before a request reaches the API, so that any request may be repeated. */
+/** Codes that are sent before the API accepts a request, so that any request may be repeated. */
 const BEFORE_THE_API = new Set([
   "provider_unavailable",
   "refresh_refused",
