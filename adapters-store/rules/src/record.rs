@@ -23,6 +23,13 @@ pub trait Selection<R: Record> {
         left.key().cmp(&right.key())
     }
 
+    /// Whether a database logs and leaves out a record that cannot be read, where other look-ups fail with
+    /// [`StoreError::Inconsistent`](grantry_domain::ports::StoreError::Inconsistent). So do the look-ups of limits and background jobs, which concern
+    /// all users: a damaged record of one user does not stop the revocations, the sweeps and the new flows of the others.
+    fn leaves_out_unreadable(&self) -> bool {
+        false
+    }
+
     /// The result of this look-up in a table that is searched as a whole.
     fn pick<'r>(&self, records: impl IntoIterator<Item = &'r R>, limit: usize) -> Vec<R> {
         let mut found: Vec<_> = records.into_iter().filter(|record| self.selects(record)).collect();

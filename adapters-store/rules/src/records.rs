@@ -59,6 +59,13 @@ impl Selection<UnclaimedRow> for UnclaimedSelection {
         };
         order.then_with(|| left.key().cmp(&right.key()))
     }
+
+    fn leaves_out_unreadable(&self) -> bool {
+        match self {
+            Self::Claimable(_) | Self::NeedsSecret(_) => true,
+            Self::All => false,
+        }
+    }
 }
 
 /// A connector, and the diagnostics of its incarnation.
@@ -143,6 +150,13 @@ impl Selection<ClientSecret> for ClientSecretSelection {
             Self::All => true,
             Self::OfIncarnation(incarnation) => secret.record.key.incarnation == *incarnation,
             Self::Superseded => secret.superseded_at.is_some(),
+        }
+    }
+
+    fn leaves_out_unreadable(&self) -> bool {
+        match self {
+            Self::Superseded => true,
+            Self::All | Self::OfIncarnation(_) => false,
         }
     }
 }
@@ -268,5 +282,10 @@ impl Selection<SessionRow> for SessionSelection {
             Self::Outside { .. } => Ordering::Equal,
         };
         order.then_with(|| left.id.cmp(&right.id))
+    }
+
+    /// All: a session that cannot be read admits no request.
+    fn leaves_out_unreadable(&self) -> bool {
+        true
     }
 }

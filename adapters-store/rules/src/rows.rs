@@ -73,9 +73,15 @@ impl AuthorizationRow {
     pub(crate) fn amend(&mut self, change: impl FnOnce(&mut AuthorizationRecord)) -> Result<(), StoreError> {
         let mut record = self.authorization.to_record();
         change(&mut record);
-        let broken = |InvariantViolation(rule)| StoreError::Inconsistent { table: "authorizations", row: 0, rule };
-        self.authorization = Authorization::restore(record).map_err(broken)?;
+        self.authorization = Authorization::restore(record).map_err(|InvariantViolation(rule)| self.inconsistent(rule))?;
         Ok(())
+    }
+
+    /// This record breaks a rule. It has no sequence number; the first bytes of its id are the instant at which it was made,
+    /// which finds it.
+    pub(crate) fn inconsistent(&self, rule: &'static str) -> StoreError {
+        let made_at = self.key().as_bytes().first_chunk().map_or(0, |bytes| i64::from_be_bytes(*bytes));
+        StoreError::Inconsistent { table: "authorizations", row: made_at, rule }
     }
 
     /// Whether it is a flow that has neither timed out nor been interrupted at this instant, swept or not.
@@ -184,7 +190,7 @@ pub enum AuthorizationSelection {
         after: Option<UserId>,
     },
     /// Grants with a refresh token whose access token expires before an instant, and that were used (or, if never, consented to)
-    /// on or after a day since the Unix epoch. By expiry, then by id. One that cannot be read is logged and left out.
+    /// on or after a day since the Unix epoch. By expiry, then by id.
     Expiring {
         /// The day.
         used_since_day: i64,
@@ -265,6 +271,28 @@ impl Selection<AuthorizationRow> for AuthorizationSelection {
             | Self::Sealed => Ordering::Equal,
         };
         order.then_with(|| left.key().cmp(&right.key()))
+    }
+
+    fn leaves_out_unreadable(&self) -> bool {
+        match self {
+            Self::RunningFlows { .. }
+            | Self::NeedsSecret { .. }
+            | Self::Claimable(_)
+            | Self::Holders { .. }
+            | Self::Users { .. }
+            | Self::Expiring { .. }
+            | Self::Due { .. } => true,
+            // A key that seals a record stays in use, even if the rest of the record cannot be read.
+            Self::Sealed
+            | Self::Callback(_)
+            | Self::OfUserAt(..)
+            | Self::OfUser(_)
+            | Self::OfSpace(_)
+            | Self::OfConnector(_)
+            | Self::OfIncarnation(_)
+            | Self::GrantsAt(_)
+            | Self::Listed { .. } => false,
+        }
     }
 }
 

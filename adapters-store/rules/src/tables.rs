@@ -14,7 +14,12 @@ use crate::rows::{AuthorizationRow, AuthorizationSelection};
 /// A table inside of a transaction. Each method sees the changes that were made before in the same transaction.
 ///
 /// Every method takes `&mut self`, because clients of some databases read with a mutable connection. An error ends the
-/// transaction. A stored record that cannot be read is [`StoreError::Inconsistent`], never absent.
+/// transaction.
+///
+/// A stored record that cannot be read is [`StoreError::Inconsistent`], never absent. Only the look-ups of
+/// [`Selection::leaves_out_unreadable`](crate::Selection::leaves_out_unreadable) log it and leave it out, also of their count.
+/// The others fail: a termination, an edit that ends grants and a deletion of a connector that meet such a record change nothing,
+/// so that none reports success while a grant is left. The operator repairs or removes the record, and repeats the call.
 pub trait Table<R: Record> {
     /// The record with this key.
     fn get(&mut self, key: &R::Key) -> Result<Option<R>, StoreError>;
