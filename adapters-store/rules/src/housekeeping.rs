@@ -122,6 +122,6 @@ impl<D: Database> Housekeeping for TableStore<D> {
     }
 
     async fn keys_in_use(&self) -> Result<Vec<KeyId>, StoreError> {
-        self.read(|rules| Ok(rules.tables.key_usage()?.into_keys().collect())).await
+        self.read(|rules| rules.tables.keys_in_use()).await
     }
 }

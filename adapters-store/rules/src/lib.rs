@@ -33,7 +33,7 @@ pub use self::records::{
     ClientSecret, ClientSecretSelection, ConnectorRow, ConnectorSelection, DefaultConnection, DefaultConnectionSelection,
     SessionRow, SessionSelection, Tombstone, TombstoneSelection, UnclaimedRow, UnclaimedSelection,
 };
-pub use self::rows::{AuthorizationRow, AuthorizationSelection, Claim, ClaimableRevocations};
+pub use self::rows::{AuthorizationRow, AuthorizationSelection, Claim, ClaimableRevocations, StoredCallback};
 pub use self::store::TableStore;
 pub use self::tables::{Table, Tables};
 

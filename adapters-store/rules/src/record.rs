@@ -14,6 +14,9 @@ pub trait Record: Clone + Send + Sync + 'static {
 }
 
 /// A look-up in a table: a condition and an order.
+///
+/// A new release can add look-ups to the enumerations that implement this trait. A database finds the records of one that it does
+/// not know with [`pick`](Self::pick), among all of its table; this is right and slow until it has an index.
 pub trait Selection<R: Record> {
     /// Whether a record meets the condition.
     fn selects(&self, record: &R) -> bool;
@@ -32,7 +35,11 @@ pub trait Selection<R: Record> {
 
     /// The result of this look-up in a table that is searched as a whole.
     fn pick<'r>(&self, records: impl IntoIterator<Item = &'r R>, limit: usize) -> Vec<R> {
-        let mut found: Vec<_> = records.into_iter().filter(|record| self.selects(record)).collect();
+        let found = records.into_iter().filter(|record| self.selects(record));
+        if limit == 1 {
+            return found.min_by(|left, right| self.compare(left, right)).cloned().into_iter().collect();
+        }
+        let mut found: Vec<_> = found.collect();
         found.sort_by(|left, right| self.compare(left, right));
         found.into_iter().take(limit).cloned().collect()
     }

@@ -33,6 +33,7 @@ impl Record for UnclaimedRow {
 
 /// Look-ups of unclaimed tokens.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum UnclaimedSelection {
     /// All.
     All,
@@ -88,6 +89,7 @@ impl Record for ConnectorRow {
 
 /// Look-ups of connectors.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum ConnectorSelection {
     /// All.
     All,
@@ -135,6 +137,7 @@ impl Record for ClientSecret {
 
 /// Look-ups of client secrets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum ClientSecretSelection {
     /// All.
     All,
@@ -183,6 +186,7 @@ impl Record for DefaultConnection {
 
 /// Look-ups of default connections.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum DefaultConnectionSelection {
     /// Those at an incarnation of a connector.
     OfIncarnation(Incarnation),
@@ -219,6 +223,7 @@ impl Record for Tombstone {
 
 /// Look-ups of tombstones.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum TombstoneSelection {
     /// Those of higher user ids; with none, all.
     After(Option<UserId>),
@@ -251,6 +256,7 @@ impl Record for SessionRow {
 
 /// Look-ups of sessions.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum SessionSelection {
     /// Those of a user, by the instant of their creation, then by id.
     OfUser(UserId),

@@ -14,18 +14,33 @@ use grantry_domain::time::Timestamp;
 
 use crate::{Record, Selection};
 
-/// A worker that has claimed a revocation, and the end of its claim.
-pub type Claim = ([u8; 16], Timestamp);
+/// The claim of a worker on a revocation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Claim {
+    /// The worker.
+    pub worker: [u8; 16],
+    /// The end of the claim.
+    pub until: Timestamp,
+}
+
+/// The key by which a callback finds its flow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StoredCallback {
+    /// The hash of the `state`.
+    pub state_hash: StateHash,
+    /// The hash of the flow cookie.
+    pub flow_cookie_hash: FlowCookieHash,
+}
 
 /// An authorization and what is stored beside it. A database stores [`Authorization::to_record`] in columns, and reads with
-/// [`Authorization::restore`].
+/// [`Authorization::restore`]. `callback` and `claim` have further columns: the record does not contain them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuthorizationRow {
     /// The authorization.
     pub authorization: Authorization,
     /// The key by which a callback finds it. It stays when the state no longer contains it, so that a replayed callback can
     /// be distinguished from an unknown one.
-    pub callback: Option<(StateHash, FlowCookieHash)>,
+    pub callback: Option<StoredCallback>,
     /// The claim on its revocation.
     pub claim: Option<Claim>,
 }
@@ -127,16 +142,20 @@ impl AuthorizationRow {
     }
 }
 
-fn callback_key(authorization: &Authorization) -> Option<(StateHash, FlowCookieHash)> {
+fn callback_key(authorization: &Authorization) -> Option<StoredCallback> {
     match authorization.state() {
-        State::AwaitingCallback(flow) => Some((flow.state_hash(), flow.flow_cookie_hash())),
+        State::AwaitingCallback(flow) => {
+            Some(StoredCallback { state_hash: flow.state_hash(), flow_cookie_hash: flow.flow_cookie_hash() })
+        }
         State::Initiated(_) | State::Authorized(_) | State::Expired(_) | State::Revoked(_) => None,
     }
 }
 
 /// Look-ups of authorizations. In the order of their ids, oldest first, unless another one is given. The columns are those of
 /// [`AuthorizationRecord`]; a grant is a record in the state `Authorized`.
+/// What a database does with one that it does not know: [`Selection`].
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum AuthorizationSelection {
     /// The one with this state hash in [`AuthorizationRow::callback`].
     Callback(StateHash),
@@ -214,7 +233,7 @@ impl Selection<AuthorizationRow> for AuthorizationSelection {
     fn selects(&self, row: &AuthorizationRow) -> bool {
         let owner = row.owner();
         match self {
-            Self::Callback(state) => row.callback.is_some_and(|(stored, _)| stored == *state),
+            Self::Callback(state) => row.callback.is_some_and(|stored| stored.state_hash == *state),
             Self::RunningFlows { at, user } => {
                 row.is_running_flow(*at) && user.as_ref().is_none_or(|user| owner.user == *user)
             }
@@ -327,7 +346,7 @@ impl ClaimableRevocations {
         owner: &AuthorizationKey,
     ) -> bool {
         let is_due = due_at <= self.now || due_at > self.now.plus(self.longest_pause);
-        let is_free = claim.is_none_or(|(_, held)| held <= self.now || held > self.until);
+        let is_free = claim.is_none_or(|held| held.until <= self.now || held.until > self.until);
         let is_left_out = self.left_out.digests.contains(&owner.digest) || self.left_out.users.contains(&owner.user);
         is_due && is_free && (!is_left_out || since <= self.now.minus(self.longest_pause))
     }

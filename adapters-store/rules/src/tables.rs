@@ -77,4 +77,10 @@ pub trait Tables:
         }
         Ok(usage)
     }
+
+    /// The keys of [`key_usage`](Self::key_usage), in order. Counts all records; a start waits for it, so a database with an index on
+    /// the key ids overrides it, and finds them in a time that does not depend on the number of records.
+    fn keys_in_use(&mut self) -> Result<Vec<KeyId>, StoreError> {
+        Ok(self.key_usage()?.into_keys().collect())
+    }
 }
