@@ -10,6 +10,8 @@
 mod authorizations;
 mod client_secrets;
 mod connectors;
+#[cfg(feature = "contract")]
+pub mod contract;
 mod database;
 mod diagnostics;
 mod housekeeping;

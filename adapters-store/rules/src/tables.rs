@@ -67,15 +67,7 @@ pub trait Tables:
         let unclaimed = Table::<UnclaimedRow>::select(self, &UnclaimedSelection::All, usize::MAX)?;
         let secrets = Table::<ClientSecret>::select(self, &ClientSecretSelection::All, usize::MAX)?;
         let connectors = Table::<ConnectorRow>::select(self, &ConnectorSelection::All, usize::MAX)?;
-        let sealed = rows.into_iter().filter_map(|row| row.authorization.to_record().sealed);
-        let sealed = sealed.chain(unclaimed.into_iter().map(|row| row.tokens.sealed));
-        let sealed = sealed.chain(secrets.into_iter().map(|secret| secret.record.sealed));
-        let tags = connectors.into_iter().map(|row| row.connector.tag.key_id());
-        let mut usage = BTreeMap::new();
-        for key in sealed.filter_map(|sealed| sealed.key_id()).chain(tags) {
-            *usage.entry(KeyId(key)).or_default() += 1;
-        }
-        Ok(usage)
+        Ok(usage(rows, unclaimed, secrets, connectors))
     }
 
     /// The keys of [`key_usage`](Self::key_usage), in order. Counts all records; a start waits for it, so a database with an index on
@@ -83,4 +75,22 @@ pub trait Tables:
     fn keys_in_use(&mut self) -> Result<Vec<KeyId>, StoreError> {
         Ok(self.key_usage()?.into_keys().collect())
     }
+}
+
+/// How many of these records each key has sealed or tagged.
+pub(crate) fn usage(
+    rows: Vec<AuthorizationRow>,
+    unclaimed: Vec<UnclaimedRow>,
+    secrets: Vec<ClientSecret>,
+    connectors: Vec<ConnectorRow>,
+) -> BTreeMap<KeyId, u64> {
+    let sealed = rows.into_iter().filter_map(|row| row.authorization.to_record().sealed);
+    let sealed = sealed.chain(unclaimed.into_iter().map(|row| row.tokens.sealed));
+    let sealed = sealed.chain(secrets.into_iter().map(|secret| secret.record.sealed));
+    let tags = connectors.into_iter().map(|row| row.connector.tag.key_id());
+    let mut usage = BTreeMap::new();
+    for key in sealed.filter_map(|sealed| sealed.key_id()).chain(tags) {
+        *usage.entry(KeyId(key)).or_default() += 1;
+    }
+    usage
 }

@@ -175,7 +175,7 @@ async fn filled(is_wide: bool) -> (Store, TestClock) {
         tables.put(ClientSecret { record, superseded_at: Some(Timestamp::from_millis(1)) })?;
         tables.put(ConnectorRow { connector: drive, diagnostics: Diagnostics::default() })
     };
-    store.database().memory.transact(Access::Write, fill).await.unwrap();
+    store.database().memory.transact(Access::Write, fill).await.expect("the memory is writable");
     (store, clock)
 }
 
