@@ -31,7 +31,7 @@ impl Record for UnclaimedRow {
     }
 }
 
-/// Look-ups of unclaimed tokens.
+/// Selections of unclaimed tokens.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum UnclaimedSelection {
@@ -87,7 +87,7 @@ impl Record for ConnectorRow {
     }
 }
 
-/// Look-ups of connectors.
+/// Selections of connectors.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ConnectorSelection {
@@ -135,7 +135,7 @@ impl Record for ClientSecret {
     }
 }
 
-/// Look-ups of client secrets.
+/// Selections of client secrets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ClientSecretSelection {
@@ -184,7 +184,7 @@ impl Record for DefaultConnection {
     }
 }
 
-/// Look-ups of default connections.
+/// Selections of default connections.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum DefaultConnectionSelection {
@@ -221,7 +221,7 @@ impl Record for Tombstone {
     }
 }
 
-/// Look-ups of tombstones.
+/// Selections of tombstones.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TombstoneSelection {
@@ -254,7 +254,7 @@ impl Record for SessionRow {
     }
 }
 
-/// Look-ups of sessions.
+/// Selections of sessions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SessionSelection {

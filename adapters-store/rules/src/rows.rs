@@ -151,7 +151,7 @@ fn callback_key(authorization: &Authorization) -> Option<StoredCallback> {
     }
 }
 
-/// Look-ups of authorizations. In the order of their ids, oldest first, unless another one is given. The columns are those of
+/// Selections of authorizations. In the order of their ids, oldest first, unless another one is given. The columns are those of
 /// [`AuthorizationRecord`]; a grant is a record in the state `Authorized`.
 /// What a database does with one that it does not know: [`Selection`].
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -294,6 +294,7 @@ impl Selection<AuthorizationRow> for AuthorizationSelection {
 
     fn leaves_out_unreadable(&self) -> bool {
         match self {
+            // A client secret that only such a record needs is destroyed: the tokens to revoke cannot be read.
             Self::RunningFlows { .. }
             | Self::NeedsSecret { .. }
             | Self::Claimable(_)

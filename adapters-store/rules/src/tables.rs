@@ -16,19 +16,19 @@ use crate::rows::{AuthorizationRow, AuthorizationSelection};
 /// Every method takes `&mut self`, because clients of some databases read with a mutable connection. An error ends the
 /// transaction.
 ///
-/// A stored record that cannot be read is [`StoreError::Inconsistent`], never absent. Only the look-ups of
-/// [`Selection::leaves_out_unreadable`](crate::Selection::leaves_out_unreadable) log it and leave it out, also of their count.
+/// A stored record that cannot be read is [`StoreError::Inconsistent`], never absent. Only the selections of
+/// [`Selection::leaves_out_unreadable`](crate::Selection::leaves_out_unreadable) log it and leave it out; a count by an index may contain it.
 /// The others fail: a termination, an edit that ends grants and a deletion of a connector that meet such a record change nothing,
 /// so that none reports success while a grant is left. The operator repairs or removes the record, and repeats the call.
 pub trait Table<R: Record> {
     /// The record with this key.
     fn get(&mut self, key: &R::Key) -> Result<Option<R>, StoreError>;
 
-    /// The first records of a look-up in its order, `limit` at most. [`Selection::pick`](crate::Selection::pick) finds them among all records; a
+    /// The first records of a selection in its order, `limit` at most. [`Selection::pick`](crate::Selection::pick) finds them among all records; a
     /// database uses an index.
     fn select(&mut self, selection: &R::Selection, limit: usize) -> Result<Vec<R>, StoreError>;
 
-    /// How many records a look-up finds.
+    /// How many records a selection finds.
     fn count(&mut self, selection: &R::Selection) -> Result<u64, StoreError> {
         Ok(self.select(selection, usize::MAX)?.len() as u64)
     }

@@ -1,5 +1,5 @@
 //! A record that cannot be read stops no background job and no new flow, and a termination that meets it changes nothing. A
-//! look-up that finds too much does not keep a sweep from coming to an end.
+//! selection that finds too much does not keep a sweep from coming to an end.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,7 +29,7 @@ trait Faulty: Record {
         false
     }
 
-    /// A look-up that finds more.
+    /// A selection that finds more.
     fn widened(_: &Self::Selection) -> Option<Self::Selection> {
         None
     }
@@ -69,7 +69,7 @@ impl Faulty for DefaultConnection {}
 impl Faulty for Tombstone {}
 impl Faulty for SessionRow {}
 
-/// A database that contains damaged records, or whose look-ups for the sweep find everything.
+/// A database that contains damaged records, or whose selections for the sweep find everything.
 struct FaultyDatabase {
     memory: Memory,
     is_wide: bool,
@@ -248,7 +248,7 @@ async fn a_termination_that_meets_it_changes_nothing() {
 }
 
 #[tokio::test]
-async fn a_sweep_ends_if_a_look_up_finds_what_is_not_due() {
+async fn a_sweep_ends_if_a_selection_finds_what_is_not_due() {
     let (store, clock) = filled(true).await;
     let policy = SweepPolicy { unused_grants: 9 * DAY, ended_flows: DAY, ended_grants: DAY, batch: 10 };
     clock.advance(2 * DAY);

@@ -388,7 +388,7 @@ pub async fn keys_are_counted<D: Database>(database: D) {
     assert_eq!(in_use, expected.into_keys().collect::<Vec<_>>());
 }
 
-/// Compares each look-up with [`pick`](crate::Selection::pick) among all records.
+/// Compares each selection with [`pick`](crate::Selection::pick) among all records.
 async fn are_selected<D, R>(database: &D, records: Vec<R>, selections: Vec<R::Selection>)
 where
     D: Database,
@@ -416,7 +416,7 @@ where
     assert!(difference.is_none(), "{}", difference.unwrap_or_default());
 }
 
-/// The look-ups of authorizations find the same records as [`pick`](crate::Selection::pick), in its order, up to the limit.
+/// The selections of authorizations find the same records as [`pick`](crate::Selection::pick), in its order, up to the limit.
 pub async fn authorizations_are_selected<D: Database>(database: D) {
     let rows = fill(&database).await.authorizations;
     let selections = sample::of_authorizations(&rows);

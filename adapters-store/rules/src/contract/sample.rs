@@ -1,4 +1,4 @@
-//! Records of every kind, and every look-up of them.
+//! Records of every kind, and every selection of them.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -284,7 +284,7 @@ fn with_none<T>(values: impl IntoIterator<Item = T>) -> impl Iterator<Item = Opt
     std::iter::once(None).chain(values.into_iter().map(Some))
 }
 
-/// All look-ups of authorizations.
+/// All selections of authorizations.
 pub(super) fn of_authorizations(rows: &[AuthorizationRow]) -> Vec<AuthorizationSelection> {
     use AuthorizationSelection as By;
     let callbacks = rows.iter().filter_map(|row| row.callback).map(|callback| callback.state_hash);
@@ -325,37 +325,37 @@ pub(super) fn of_authorizations(rows: &[AuthorizationRow]) -> Vec<AuthorizationS
     all
 }
 
-/// All look-ups of unclaimed tokens.
+/// All selections of unclaimed tokens.
 pub(super) fn of_unclaimed() -> Vec<UnclaimedSelection> {
     let claimable = claimable().into_iter().map(|claimable| UnclaimedSelection::Claimable(Box::new(claimable)));
     let secrets = secret_keys().map(UnclaimedSelection::NeedsSecret);
     claimable.chain(secrets).chain([UnclaimedSelection::All]).collect()
 }
 
-/// All look-ups of connectors.
+/// All selections of connectors.
 pub(super) fn of_connectors() -> Vec<ConnectorSelection> {
     let incarnations = incarnations().map(ConnectorSelection::OfIncarnation);
     spaces().map(ConnectorSelection::OfSpace).into_iter().chain(incarnations).chain([ConnectorSelection::All]).collect()
 }
 
-/// All look-ups of client secrets.
+/// All selections of client secrets.
 pub(super) fn of_secrets() -> Vec<ClientSecretSelection> {
     let incarnations = incarnations().map(ClientSecretSelection::OfIncarnation);
     incarnations.chain([ClientSecretSelection::All, ClientSecretSelection::Superseded]).collect()
 }
 
-/// All look-ups of default connections.
+/// All selections of default connections.
 pub(super) fn of_defaults() -> Vec<DefaultConnectionSelection> {
     let users = users().map(DefaultConnectionSelection::OfUser);
     incarnations().map(DefaultConnectionSelection::OfIncarnation).chain(users).collect()
 }
 
-/// All look-ups of tombstones.
+/// All selections of tombstones.
 pub(super) fn of_tombstones() -> Vec<TombstoneSelection> {
     with_none(users()).map(TombstoneSelection::After).collect()
 }
 
-/// All look-ups of sessions.
+/// All selections of sessions.
 pub(super) fn of_sessions() -> Vec<SessionSelection> {
     let outside = |created_before| {
         [NOW.minus(2 * HOUR), NOW].map(|seen_before| SessionSelection::Outside { created_before, seen_before, after: NOW })
@@ -372,7 +372,8 @@ mod tests {
     use super::*;
     use crate::{Record, Selection as _};
 
-    /// Asserts that each kind of look-up finds at least two records with one look-up, and leaves some out with another.
+    /// Asserts that the selections have this number of kinds, and that each kind finds several records; those of a `single` number of
+    /// kinds find one.
     fn each_kind_is_effective<R: Record>(records: &[R], selections: &[R::Selection], kinds: usize, single: usize) {
         let keys: BTreeSet<_> = records.iter().map(Record::key).collect();
         assert_eq!(keys.len(), records.len(), "the keys are unique");
@@ -381,14 +382,14 @@ mod tests {
             let count = selection.pick(records, usize::MAX).len();
             found.entry(discriminant(selection)).or_default().push(count);
         }
-        assert_eq!(found.len(), kinds, "every kind of look-up");
+        assert_eq!(found.len(), kinds, "every kind of selection");
         let most = |counts: &Vec<usize>| counts.iter().max().copied();
         assert!(found.values().all(|counts| most(counts) > Some(0)), "{:?}", found.values());
         assert_eq!(found.values().filter(|counts| most(counts) == Some(1)).count(), single, "{:?}", found.values());
     }
 
     #[test]
-    fn every_kind_of_look_up_finds_records() {
+    fn every_kind_of_selection_finds_records() {
         let sample = Sample::new();
         // A callback, and the incarnation of a connector, find one record.
         each_kind_is_effective(&sample.authorizations, &of_authorizations(&sample.authorizations), 16, 1);
