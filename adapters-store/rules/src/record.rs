@@ -16,7 +16,7 @@ pub trait Record: Clone + Send + Sync + 'static {
 /// A condition on the records of a table, and an order of those that meet it.
 ///
 /// A new release can add selections to the enumerations that implement this trait. A database finds the records of one that it does
-/// not know with [`pick`](Self::pick), among all of its table; this is correct, and slow until it has an index.
+/// not implement with [`pick`](Self::pick), among all of its table; this is correct, and slow until it has an index.
 pub trait Selection<R: Record> {
     /// Whether a record meets the condition.
     fn selects(&self, record: &R) -> bool;

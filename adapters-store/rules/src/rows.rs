@@ -153,7 +153,7 @@ fn callback_key(authorization: &Authorization) -> Option<StoredCallback> {
 
 /// Selections of authorizations. In the order of their ids, oldest first, unless another one is given. The columns are those of
 /// [`AuthorizationRecord`]; a grant is a record in the state `Authorized`.
-/// What a database does with one that it does not know: [`Selection`].
+/// [`Selection`] documents what a database does with one that it does not implement.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AuthorizationSelection {
