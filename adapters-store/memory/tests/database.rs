@@ -23,6 +23,7 @@ enum Flaw {
     CommitsAfterAPanic,
     CommitsReads,
     WritesWithTheCommit,
+    LosesChanges,
     ReversesTheOrder,
     IgnoresLimits,
     Miscounts,
@@ -45,6 +46,18 @@ impl Database for Flawed {
         W: FnOnce(&mut dyn Tables) -> Result<T, StoreError> + Send + 'static,
     {
         let flaw = self.flaw;
+        if flaw == Flaw::LosesChanges {
+            // Other transactions read before this one writes.
+            let read = move |tables: &mut dyn Tables| {
+                let mut tables = FlawedTables { tables, flaw, late: Vec::new() };
+                Ok((work(&mut tables)?, tables.late))
+            };
+            let (result, late) = self.memory.transact(Access::Read, read).await?;
+            tokio::task::yield_now().await;
+            let write = move |tables: &mut dyn Tables| late.into_iter().try_for_each(|write| write(tables));
+            self.memory.transact(access, write).await?;
+            return Ok(result);
+        }
         let access = if flaw == Flaw::CommitsReads { Access::Write } else { access };
         let transaction = move |tables: &mut dyn Tables| {
             let mut tables = FlawedTables { tables, flaw, late: Vec::new() };
@@ -57,6 +70,7 @@ impl Database for Flawed {
                 Flaw::None
                 | Flaw::CommitsReads
                 | Flaw::WritesWithTheCommit
+                | Flaw::LosesChanges
                 | Flaw::ReversesTheOrder
                 | Flaw::IgnoresLimits
                 | Flaw::Miscounts
@@ -72,7 +86,7 @@ impl Database for Flawed {
     }
 }
 
-type Write = Box<dyn FnOnce(&mut dyn Tables) -> Result<(), StoreError>>;
+type Write = Box<dyn FnOnce(&mut dyn Tables) -> Result<(), StoreError> + Send>;
 
 struct FlawedTables<'t> {
     tables: &'t mut (dyn Tables + 't),
@@ -108,7 +122,7 @@ where
     }
 
     fn put(&mut self, record: R) -> Result<(), StoreError> {
-        if self.flaw == Flaw::WritesWithTheCommit {
+        if matches!(self.flaw, Flaw::WritesWithTheCommit | Flaw::LosesChanges) {
             self.late.push(Box::new(move |tables| tables.put(record)));
             return Ok(());
         }
@@ -166,6 +180,7 @@ async fn a_database_that_breaks_a_rule_is_rejected() {
     assert!(rejects(rules::a_panic_after_any_call_changes_nothing(flawed(Flaw::CommitsAfterAPanic))).await);
     assert!(rejects(rules::a_transaction_that_reads_changes_nothing(flawed(Flaw::CommitsReads))).await);
     assert!(rejects(rules::a_transaction_sees_what_it_wrote(flawed(Flaw::WritesWithTheCommit))).await);
+    assert!(rejects(rules::concurrent_transactions_lose_no_change(flawed(Flaw::LosesChanges))).await);
     assert!(rejects(rules::sequence_numbers_rise(flawed(Flaw::ReusesNumbers))).await);
     assert!(rejects(rules::keys_are_counted(flawed(Flaw::Miscounts))).await);
     assert!(rejects(rules::events_are_returned_in_order_until_they_are_removed(flawed(Flaw::IgnoresLimits))).await);
