@@ -11,8 +11,10 @@ use std::io::{self, Write as _};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use grantry::store::AppStore;
-use grantry_domain::ports::{AuditEvent, AuditKind, AuditOutbox as _, Clock as _, RecordedEvent, StoreError};
-use grantry_runtime::SystemClock;
+use grantry_domain::ports::{
+    AuditEvent, AuditKind, AuditOutbox as _, Clock as _, RandomUnavailable, RecordedEvent, SecureRandom, StoreError,
+};
+use grantry_runtime::{SystemClock, SystemRandom};
 use grantry_store_rules::{
     Access, AuthorizationRow, ClientSecret, ConnectorRow, Database, DefaultConnection, Record, Selection as _, SessionRow,
     Table, TableStore, Tables, Tombstone, UnclaimedRow,
@@ -36,6 +38,7 @@ pub(crate) struct Snapshot {
     sessions: Shared<SessionRow>,
     events: Arc<BTreeMap<u64, AuditEvent>>,
     last_event: u64,
+    deployment_id: Option<[u8; 16]>,
 }
 
 /// A database in memory: its present tables.
@@ -48,6 +51,17 @@ impl Snapshots {
     /// The tables are replaced as a whole, so a lock that a panic has poisoned is usable.
     fn lock(&self) -> MutexGuard<'_, Snapshot> {
         self.present.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The id of the deployment. It is drawn once, and stored with the tables.
+    fn deployment_id(&self, random: &dyn SecureRandom) -> Result<[u8; 16], RandomUnavailable> {
+        let mut present = self.lock();
+        if let Some(id) = present.deployment_id {
+            return Ok(id);
+        }
+        let mut id = [0; 16];
+        random.fill(&mut id)?;
+        Ok(*present.deployment_id.insert(id))
     }
 }
 
@@ -132,16 +146,17 @@ impl Tables for Snapshot {
     }
 }
 
-/// What `App::builder` takes. A database keeps the random deployment id beside its tables.
-pub(crate) fn app_store(store: &SnapshotStore) -> AppStore {
-    AppStore::new(Arc::new(store.clone()), [7; 16])
+/// What `App::builder` takes.
+pub(crate) fn app_store(store: &SnapshotStore) -> Result<AppStore, RandomUnavailable> {
+    let deployment_id = store.database().deployment_id(&SystemRandom)?;
+    Ok(AppStore::new(Arc::new(store.clone()), deployment_id))
 }
 
 #[tokio::main]
 pub(crate) async fn main() -> Result<(), Box<dyn Error>> {
     let store = SnapshotStore::new(Arc::new(SystemClock));
     store.record(vec![AuditEvent::of_system(AuditKind::UserReinstated, SystemClock.now())]).await?;
-    let (id, stored) = (app_store(&store).deployment_id(), store.pending_events(10).await?.len());
+    let (id, stored) = (app_store(&store)?.deployment_id(), store.pending_events(10).await?.len());
     writeln!(io::stdout(), "deployment {id:?}: {stored} stored event")?;
     Ok(())
 }

@@ -22,7 +22,7 @@ pub struct Memory(Mutex<Maps>);
 
 impl Database for Memory {
     /// A transaction that panics is rolled back as well, so a poisoned lock is still usable.
-    async fn transact<T, W>(&self, _: Access, work: W) -> Result<T, StoreError>
+    async fn transact<T, W>(&self, access: Access, work: W) -> Result<T, StoreError>
     where
         T: Send + 'static,
         W: FnOnce(&mut dyn Tables) -> Result<T, StoreError> + Send + 'static,
@@ -30,7 +30,9 @@ impl Database for Memory {
         let mut maps = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut tables = Undoing::new(&mut maps);
         let result = work(&mut tables)?;
-        tables.commit();
+        if access == Access::Write {
+            tables.commit();
+        }
         Ok(result)
     }
 }

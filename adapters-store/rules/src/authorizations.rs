@@ -66,7 +66,7 @@ impl Transaction<'_> {
 
     fn consume(&mut self, key: &CallbackKey, audit: Vec<AuditEvent>) -> Result<ConsumeOutcome, StoreError> {
         let found = self.first::<AuthorizationRow>(&AuthorizationSelection::Callback(key.state_hash))?;
-        let found = found.and_then(|row| row.callback.map(|(_, flow_cookie)| (row, flow_cookie)));
+        let found = found.and_then(|row| row.callback.map(|stored| (row, stored.flow_cookie_hash)));
         let Some((mut row, flow_cookie)) = found else { return Ok(ConsumeOutcome::NotFound) };
         let stored = Box::new(row.authorization.clone());
         if stored.owner().user != key.user {

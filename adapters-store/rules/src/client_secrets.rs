@@ -39,8 +39,9 @@ impl Transaction<'_> {
     pub(crate) fn unneeded_secrets(&mut self) -> Result<Vec<ClientSecretKey>, StoreError> {
         let mut unneeded = Vec::new();
         for secret in self.all::<ClientSecret>(&ClientSecretSelection::Superseded)? {
-            let is_old = secret.superseded_at.is_some_and(|since| self.now >= since.plus(LONGEST));
-            if is_old || !self.needs_secret(secret.record.key)? {
+            // Checked here as well: the present secret of a connector is always needed.
+            let Some(since) = secret.superseded_at else { continue };
+            if self.now >= since.plus(LONGEST) || !self.needs_secret(secret.record.key)? {
                 unneeded.push(secret.record.key);
             }
         }

@@ -9,7 +9,7 @@ use crate::Tables;
 /// What a transaction does with the tables.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
-    /// It changes nothing: a snapshot is enough.
+    /// It changes nothing: a snapshot is enough. A database refuses or drops a change that it makes.
     Read,
     /// It may change every table.
     Write,

@@ -10,6 +10,8 @@
 mod authorizations;
 mod client_secrets;
 mod connectors;
+#[cfg(feature = "contract")]
+pub mod contract;
 mod database;
 mod diagnostics;
 mod housekeeping;
@@ -33,7 +35,7 @@ pub use self::records::{
     ClientSecret, ClientSecretSelection, ConnectorRow, ConnectorSelection, DefaultConnection, DefaultConnectionSelection,
     SessionRow, SessionSelection, Tombstone, TombstoneSelection, UnclaimedRow, UnclaimedSelection,
 };
-pub use self::rows::{AuthorizationRow, AuthorizationSelection, Claim, ClaimableRevocations};
+pub use self::rows::{AuthorizationRow, AuthorizationSelection, Claim, ClaimableRevocations, StoredCallback};
 pub use self::store::TableStore;
 pub use self::tables::{Table, Tables};
 

@@ -31,8 +31,9 @@ impl Record for UnclaimedRow {
     }
 }
 
-/// Look-ups of unclaimed tokens.
+/// Selections of unclaimed tokens.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum UnclaimedSelection {
     /// All.
     All,
@@ -59,6 +60,13 @@ impl Selection<UnclaimedRow> for UnclaimedSelection {
         };
         order.then_with(|| left.key().cmp(&right.key()))
     }
+
+    fn leaves_out_unreadable(&self) -> bool {
+        match self {
+            Self::Claimable(_) | Self::NeedsSecret(_) => true,
+            Self::All => false,
+        }
+    }
 }
 
 /// A connector, and the diagnostics of its incarnation.
@@ -79,8 +87,9 @@ impl Record for ConnectorRow {
     }
 }
 
-/// Look-ups of connectors.
+/// Selections of connectors.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum ConnectorSelection {
     /// All.
     All,
@@ -126,8 +135,9 @@ impl Record for ClientSecret {
     }
 }
 
-/// Look-ups of client secrets.
+/// Selections of client secrets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum ClientSecretSelection {
     /// All.
     All,
@@ -143,6 +153,13 @@ impl Selection<ClientSecret> for ClientSecretSelection {
             Self::All => true,
             Self::OfIncarnation(incarnation) => secret.record.key.incarnation == *incarnation,
             Self::Superseded => secret.superseded_at.is_some(),
+        }
+    }
+
+    fn leaves_out_unreadable(&self) -> bool {
+        match self {
+            Self::Superseded => true,
+            Self::All | Self::OfIncarnation(_) => false,
         }
     }
 }
@@ -167,8 +184,9 @@ impl Record for DefaultConnection {
     }
 }
 
-/// Look-ups of default connections.
+/// Selections of default connections.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum DefaultConnectionSelection {
     /// Those at an incarnation of a connector.
     OfIncarnation(Incarnation),
@@ -203,8 +221,9 @@ impl Record for Tombstone {
     }
 }
 
-/// Look-ups of tombstones.
+/// Selections of tombstones.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum TombstoneSelection {
     /// Those of higher user ids; with none, all.
     After(Option<UserId>),
@@ -235,8 +254,9 @@ impl Record for SessionRow {
     }
 }
 
-/// Look-ups of sessions.
+/// Selections of sessions.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum SessionSelection {
     /// Those of a user, by the instant of their creation, then by id.
     OfUser(UserId),
@@ -268,5 +288,10 @@ impl Selection<SessionRow> for SessionSelection {
             Self::Outside { .. } => Ordering::Equal,
         };
         order.then_with(|| left.id.cmp(&right.id))
+    }
+
+    /// All: a session that cannot be read admits no request.
+    fn leaves_out_unreadable(&self) -> bool {
+        true
     }
 }

@@ -26,7 +26,7 @@ impl Transaction<'_> {
         worker: [u8; 16],
         claimable: ClaimableRevocations,
     ) -> Result<Option<RevocationJob>, StoreError> {
-        let claim = Some((worker, claimable.until));
+        let claim = Some(Claim { worker, until: claimable.until });
         let claimable = Box::new(claimable);
         let former = self.first::<AuthorizationRow>(&AuthorizationSelection::Claimable(claimable.clone()))?;
         let unclaimed = self.first::<UnclaimedRow>(&UnclaimedSelection::Claimable(claimable))?;
@@ -56,7 +56,7 @@ impl Transaction<'_> {
         update: RevocationUpdate,
         audit: Vec<AuditEvent>,
     ) -> Result<bool, StoreError> {
-        let is_own = |claim: Option<Claim>| claim.is_some_and(|(holder, _)| holder == worker);
+        let is_own = |claim: Option<Claim>| claim.is_some_and(|claim| claim.worker == worker);
         let applied = match self.get::<UnclaimedRow>(&job)? {
             Some(queued) if is_own(queued.claim) => {
                 self.update_unclaimed(queued, update)?;

@@ -14,18 +14,33 @@ use grantry_domain::time::Timestamp;
 
 use crate::{Record, Selection};
 
-/// A worker that has claimed a revocation, and the end of its claim.
-pub type Claim = ([u8; 16], Timestamp);
+/// The claim of a worker on a revocation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Claim {
+    /// The worker.
+    pub worker: [u8; 16],
+    /// The end of the claim.
+    pub until: Timestamp,
+}
+
+/// The key by which a callback finds its flow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StoredCallback {
+    /// The hash of the `state`.
+    pub state_hash: StateHash,
+    /// The hash of the flow cookie.
+    pub flow_cookie_hash: FlowCookieHash,
+}
 
 /// An authorization and what is stored beside it. A database stores [`Authorization::to_record`] in columns, and reads with
-/// [`Authorization::restore`].
+/// [`Authorization::restore`]. `callback` and `claim` have further columns: the record does not contain them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuthorizationRow {
     /// The authorization.
     pub authorization: Authorization,
     /// The key by which a callback finds it. It stays when the state no longer contains it, so that a replayed callback can
     /// be distinguished from an unknown one.
-    pub callback: Option<(StateHash, FlowCookieHash)>,
+    pub callback: Option<StoredCallback>,
     /// The claim on its revocation.
     pub claim: Option<Claim>,
 }
@@ -73,9 +88,15 @@ impl AuthorizationRow {
     pub(crate) fn amend(&mut self, change: impl FnOnce(&mut AuthorizationRecord)) -> Result<(), StoreError> {
         let mut record = self.authorization.to_record();
         change(&mut record);
-        let broken = |InvariantViolation(rule)| StoreError::Inconsistent { table: "authorizations", row: 0, rule };
-        self.authorization = Authorization::restore(record).map_err(broken)?;
+        self.authorization = Authorization::restore(record).map_err(|InvariantViolation(rule)| self.inconsistent(rule))?;
         Ok(())
+    }
+
+    /// This record breaks a rule. It has no sequence number; the first bytes of its id are the instant at which it was made,
+    /// which finds it.
+    pub(crate) fn inconsistent(&self, rule: &'static str) -> StoreError {
+        let made_at = self.key().as_bytes().first_chunk().map_or(0, |bytes| i64::from_be_bytes(*bytes));
+        StoreError::Inconsistent { table: "authorizations", row: made_at, rule }
     }
 
     /// Whether it is a flow that has neither timed out nor been interrupted at this instant, swept or not.
@@ -121,16 +142,20 @@ impl AuthorizationRow {
     }
 }
 
-fn callback_key(authorization: &Authorization) -> Option<(StateHash, FlowCookieHash)> {
+fn callback_key(authorization: &Authorization) -> Option<StoredCallback> {
     match authorization.state() {
-        State::AwaitingCallback(flow) => Some((flow.state_hash(), flow.flow_cookie_hash())),
+        State::AwaitingCallback(flow) => {
+            Some(StoredCallback { state_hash: flow.state_hash(), flow_cookie_hash: flow.flow_cookie_hash() })
+        }
         State::Initiated(_) | State::Authorized(_) | State::Expired(_) | State::Revoked(_) => None,
     }
 }
 
-/// Look-ups of authorizations. In the order of their ids, oldest first, unless another one is given. The columns are those of
+/// Selections of authorizations. In the order of their ids, oldest first, unless another one is given. The columns are those of
 /// [`AuthorizationRecord`]; a grant is a record in the state `Authorized`.
+/// [`Selection`] documents what a database does with one that it does not implement.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum AuthorizationSelection {
     /// The one with this state hash in [`AuthorizationRow::callback`].
     Callback(StateHash),
@@ -184,7 +209,7 @@ pub enum AuthorizationSelection {
         after: Option<UserId>,
     },
     /// Grants with a refresh token whose access token expires before an instant, and that were used (or, if never, consented to)
-    /// on or after a day since the Unix epoch. By expiry, then by id. One that cannot be read is logged and left out.
+    /// on or after a day since the Unix epoch. By expiry, then by id.
     Expiring {
         /// The day.
         used_since_day: i64,
@@ -208,7 +233,7 @@ impl Selection<AuthorizationRow> for AuthorizationSelection {
     fn selects(&self, row: &AuthorizationRow) -> bool {
         let owner = row.owner();
         match self {
-            Self::Callback(state) => row.callback.is_some_and(|(stored, _)| stored == *state),
+            Self::Callback(state) => row.callback.is_some_and(|stored| stored.state_hash == *state),
             Self::RunningFlows { at, user } => {
                 row.is_running_flow(*at) && user.as_ref().is_none_or(|user| owner.user == *user)
             }
@@ -266,6 +291,29 @@ impl Selection<AuthorizationRow> for AuthorizationSelection {
         };
         order.then_with(|| left.key().cmp(&right.key()))
     }
+
+    fn leaves_out_unreadable(&self) -> bool {
+        match self {
+            // A client secret that only such a record needs is destroyed: the tokens to revoke cannot be read.
+            Self::RunningFlows { .. }
+            | Self::NeedsSecret { .. }
+            | Self::Claimable(_)
+            | Self::Holders { .. }
+            | Self::Users { .. }
+            | Self::Expiring { .. }
+            | Self::Due { .. } => true,
+            // A key that seals a record stays in use, even if the rest of the record cannot be read.
+            Self::Sealed
+            | Self::Callback(_)
+            | Self::OfUserAt(..)
+            | Self::OfUser(_)
+            | Self::OfSpace(_)
+            | Self::OfConnector(_)
+            | Self::OfIncarnation(_)
+            | Self::GrantsAt(_)
+            | Self::Listed { .. } => false,
+        }
+    }
 }
 
 /// Which pending revocations a worker can claim.
@@ -299,7 +347,7 @@ impl ClaimableRevocations {
         owner: &AuthorizationKey,
     ) -> bool {
         let is_due = due_at <= self.now || due_at > self.now.plus(self.longest_pause);
-        let is_free = claim.is_none_or(|(_, held)| held <= self.now || held > self.until);
+        let is_free = claim.is_none_or(|held| held.until <= self.now || held.until > self.until);
         let is_left_out = self.left_out.digests.contains(&owner.digest) || self.left_out.users.contains(&owner.user);
         is_due && is_free && (!is_left_out || since <= self.now.minus(self.longest_pause))
     }

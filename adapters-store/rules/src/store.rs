@@ -70,6 +70,6 @@ impl<D: Database> TableStore<D> {
 #[async_trait]
 impl<D: Database> StoreClock for TableStore<D> {
     async fn now(&self) -> Result<Timestamp, StoreError> {
-        self.read(|rules| Ok(rules.now)).await
+        Ok(self.clock.now())
     }
 }

@@ -18,9 +18,9 @@ use grantry_domain::ports::{
 use grantry_domain::time::Timestamp;
 use grantry_store_memory::{Memory, MemoryStore};
 use grantry_store_rules::{
-    Access, AuthorizationRow, AuthorizationSelection, ClientSecret, ClientSecretSelection, ConnectorRow, ConnectorSelection,
-    Database, DefaultConnection, DefaultConnectionSelection, Record, SessionRow, SessionSelection, Table, TableStore,
-    Tables, Tombstone, TombstoneSelection, UnclaimedRow, UnclaimedSelection,
+    Access, AuthorizationRow, AuthorizationSelection, Claim, ClientSecret, ClientSecretSelection, ConnectorRow,
+    ConnectorSelection, Database, DefaultConnection, DefaultConnectionSelection, Record, SessionRow, SessionSelection,
+    StoredCallback, Table, TableStore, Tables, Tombstone, TombstoneSelection, UnclaimedRow, UnclaimedSelection,
 };
 use grantry_testkit::contract::{Backend, Node, differential};
 use grantry_testkit::doubles::{TestClock, fixtures};
@@ -170,11 +170,12 @@ async fn filled(panics: bool) -> (Store, Timestamp) {
             (fixtures::authorized(id(4), bob.clone(), now), None),
             (
                 fixtures::after(&fixtures::authorized(id(5), bob.clone(), now), revoke(), now),
-                Some((WORKER, now.plus(Duration::from_mins(1)))),
+                Some(Claim { worker: WORKER, until: now.plus(Duration::from_mins(1)) }),
             ),
         ];
         for (record, claim) in records {
             let callback = record.state_hash.zip(record.flow_cookie_hash);
+            let callback = callback.map(|(state_hash, flow_cookie_hash)| StoredCallback { state_hash, flow_cookie_hash });
             tables.put(AuthorizationRow { authorization: fixtures::authorization(&record), callback, claim })?;
         }
         let tokens = fixtures::unclaimed_tokens(id(6), bob, now);
