@@ -63,10 +63,8 @@ async fn health_responds_under_any_host_below_a_hosts_path() {
         let app = TestApp::with(Options { public: PUBLIC, ..Options::default() });
         let host = Router::new().route("/", get(|| async { "the host's own page" }));
         let mut below = TestApp::with(Options { public: PUBLIC, ..Options::default() });
-        below.router = match is_service {
-            false => host.nest("/oauth", app.router.clone()),
-            true => host.nest_service("/oauth", app.router.clone()),
-        };
+        let router = app.router.clone();
+        below.router = if is_service { host.nest_service("/oauth", router) } else { host.nest("/oauth", router) };
         let mut probe = below.browser().also("host", "10.0.0.7:4000");
         for path in ["/oauth/livez", "/oauth/readyz"] {
             assert_eq!(probe.get(path).await.status, StatusCode::OK, "{path} {is_service}");

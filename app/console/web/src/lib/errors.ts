@@ -18,7 +18,7 @@ export function isSignedOut(error: unknown): boolean {
   return error instanceof GrantryError && error.code === "not_signed_in";
 }
 
-/** Whether the server has said that users sign in elsewhere. */
+/** Whether the server reports that users sign in elsewhere. */
 export function signsInElsewhere(error: unknown): boolean {
   const mode = error instanceof GrantryError ? error.members.identity_mode : undefined;
   return mode !== undefined && mode !== "accounts";

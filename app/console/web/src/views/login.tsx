@@ -10,7 +10,7 @@ import { Brand } from "./brand.tsx";
 
 interface LoginProps {
   call: CallOptions;
-  /** Whether users sign in elsewhere, as far as the server has said so. */
+  /** Whether users sign in elsewhere, as far as the server reports it. */
   isElsewhere: boolean;
   onSignedIn: () => Promise<void>;
 }
