@@ -10,6 +10,7 @@ use grantry_domain::usecase::Connections;
 
 use crate::auth::{Accounts, Authenticator, UserDirectory};
 use crate::connector_types::ConnectorType;
+use crate::identity_mode::IdentityModeName;
 use crate::metrics_access::MetricsAccess;
 use crate::network::Network;
 use crate::public_url::PublicBaseUrl;
@@ -62,13 +63,17 @@ pub enum IdentityMode {
 }
 
 impl IdentityMode {
+    pub(crate) fn name(&self) -> IdentityModeName {
+        match self {
+            Self::Accounts(_) => IdentityModeName::Accounts,
+            Self::ProxyHeader => IdentityModeName::ProxyHeader,
+            Self::Host => IdentityModeName::Host,
+        }
+    }
+
     /// The name used in configuration and responses.
     pub fn as_str(&self) -> &'static str {
-        match self {
-            Self::Accounts(_) => "accounts",
-            Self::ProxyHeader => "proxy-header",
-            Self::Host => "host",
-        }
+        self.name().as_str()
     }
 
     /// Whether this crate serves the log-in page.

@@ -26,6 +26,7 @@ mod format;
 pub mod fuzzing;
 mod guard;
 mod host;
+mod identity_mode;
 mod metrics_access;
 mod mount;
 mod negotiation;

@@ -15,6 +15,8 @@ use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
 use utoipa::openapi::{Content, Ref, RefOr, ResponseBuilder};
 use utoipa::{IntoResponses, ToSchema};
 
+use crate::identity_mode::IdentityModeName;
+
 /// Declares the codes: variant, name on the wire, status, sentence.
 macro_rules! codes {
     ($($(#[$doc:meta])* $variant:ident = $name:literal, $status:literal, $sentence:literal;)*) => {
@@ -185,7 +187,7 @@ pub struct Problem {
     start_url: Option<Box<str>>,
     provider_status: Option<u16>,
     connections: Option<Box<[ConnectionLabel]>>,
-    identity_mode: Option<&'static str>,
+    identity_mode: Option<IdentityModeName>,
 }
 
 impl Problem {
@@ -259,7 +261,7 @@ impl Problem {
     }
 
     /// Adds how users sign in.
-    pub(crate) fn signed_in_by(mut self, identity_mode: &'static str) -> Self {
+    pub(crate) fn signed_in_by(mut self, identity_mode: IdentityModeName) -> Self {
         self.identity_mode = Some(identity_mode);
         self
     }
@@ -295,7 +297,7 @@ impl Problem {
             start_url: self.start_url.map(String::from),
             provider_status: self.provider_status,
             connections: self.connections.map(|labels| labels.into_iter().map(ProblemConnection::from).collect()),
-            identity_mode: self.identity_mode,
+            identity_mode: self.identity_mode.map(IdentityModeName::as_str),
             status_code: status.as_u16(),
             error: title,
             message: detail.clone(),
@@ -361,6 +363,7 @@ pub(crate) struct ProblemDetails {
     connections: Option<Vec<ProblemConnection>>,
     /// How users sign in, for `not_signed_in` of `getSession`: `accounts`, `proxy-header` or `host`. Only with `accounts`, users sign in here.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<IdentityModeName>)]
     identity_mode: Option<&'static str>,
     /// The same as `status`, for older front ends.
     #[serde(rename = "statusCode")]

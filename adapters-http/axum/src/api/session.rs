@@ -15,6 +15,7 @@ use utoipa_axum::routes;
 use crate::auth::{Accounts, SESSION_ABSOLUTE};
 use crate::extract::{ClientAddress, JsonBody, SecretText, User};
 use crate::host::IdentityMode;
+use crate::identity_mode::IdentityModeName;
 use crate::problem::{Code, Problem, Problems};
 use crate::state::App;
 
@@ -70,19 +71,6 @@ pub(crate) struct SessionSpace {
     role: &'static str,
 }
 
-/// How users sign in.
-#[derive(ToSchema)]
-#[schema(as = IdentityMode, rename_all = "kebab-case")]
-#[expect(dead_code, reason = "describes the values")]
-pub(crate) enum IdentityModeName {
-    /// Accounts of this deployment.
-    Accounts,
-    /// A proxy in front signs users in.
-    ProxyHeader,
-    /// The application that contains this one signs users in.
-    Host,
-}
-
 /// What a user may do in a space. Each role includes the ones before it.
 #[derive(ToSchema)]
 #[schema(as = Role, rename_all = "snake_case")]
@@ -112,10 +100,10 @@ pub(super) struct LogInBody {
     responses((status = 200, body = Session), Problems))]
 async fn current(State(app): State<App>, user: Result<User, Problem>) -> Result<Json<Session>, Problem> {
     let session = async { described(&app, &user?.id).await };
-    session.await.map(Json).map_err(|problem| match problem.code() {
+    session.await.map(Json).map_err(|problem| {
         // A front end shows a form only if it can work.
-        Code::NotSignedIn => problem.signed_in_by(app.api.identity.as_str()),
-        _ => problem,
+        let is_signed_out = problem.code() == Code::NotSignedIn;
+        if is_signed_out { problem.signed_in_by(app.api.identity.name()) } else { problem }
     })
 }
 

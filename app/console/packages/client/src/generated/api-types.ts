@@ -498,8 +498,7 @@ export interface components {
       error: string;
       /** The field that is wrong, for `invalid_request` and similar codes. */
       field?: string | null;
-      /** How users sign in, for `not_signed_in` of `getSession`: `accounts`, `proxy-header` or `host`. Only with `accounts`, users sign in here. */
-      identity_mode?: string | null;
+      identity_mode?: components["schemas"]["IdentityMode"] | null;
       /** The same as `detail`, for older front ends. */
       message: string;
       /** HTTP status of the provider's response, for `refresh_refused`. */
