@@ -1,5 +1,9 @@
+import { readFileSync } from "node:fs";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { GrantryError } from "../src/errors.ts";
+import { type ErrorCode, messages } from "../src/messages.ts";
 import { RateLimitedError, RequestTimeoutError, UnavailableError } from "../src/node/index.ts";
+import { pauseAfter } from "../src/node/retry.ts";
 import { clientOf, failureOf, problem, reasonOf, scripted } from "./kit.ts";
 
 const RESULT = { status: "ok", connector_id: "files", data: { status: 200, headers: {} } };
@@ -14,6 +18,20 @@ const hanging = (init: RequestInit) =>
   new Promise<Response>((_, reject) => {
     init.signal?.addEventListener("abort", () => reject(init.signal?.reason));
   });
+
+describe("the codes that permit a repetition of every request", () => {
+  it("are those of the README", () => {
+    const readme = readFileSync(new URL("../README.md", import.meta.url), "utf8");
+    const [, rest = ""] = readme.split("code of the response decides:");
+    const named = (rest.split("permit it")[0] ?? "").match(/(?<=`)[a-z_]+(?=`)/g) ?? [];
+    const policy = { maxRetries: 1, maxWait: 60_000 };
+    const permits = (code: ErrorCode) =>
+      pauseAfter(new GrantryError(code, { retryAfter: 1 }), policy, false) !== undefined;
+    const permitted = (Object.keys(messages) as ErrorCode[]).filter(permits);
+    expect(permitted.length).toBeGreaterThan(0);
+    expect([...named].sort()).toEqual(permitted.sort());
+  });
+});
 
 describe("repetitions", () => {
   beforeEach(() => {
