@@ -106,8 +106,7 @@ impl AccessTokens {
 
     /// Authorizes the user of a request, and reads what [`issue_from`](Self::issue_from) needs. The destination may follow.
     pub(super) async fn read(&self, request: AccessTokenRequest) -> Result<ReadGrants, TokenError> {
-        self.access.authorize(&request.user, &request.connector.space, Role::Viewer).await?;
-        let view = self.view(&request, request.connection.clone()).await?;
+        let view = self.authorized_view(&request).await?;
         Ok(ReadGrants { request, view })
     }
 
@@ -148,8 +147,7 @@ impl AccessTokens {
 
     async fn find(&self, request: &AccessTokenRequest, rejected: Option<[u8; 32]>) -> Result<IssuedAccessToken, TokenError> {
         self.require_permission(request)?;
-        self.access.authorize(&request.user, &request.connector.space, Role::Viewer).await?;
-        let view = self.view(request, request.connection.clone()).await?;
+        let view = self.authorized_view(request).await?;
         self.find_in(request, rejected, view).await
     }
 
@@ -215,6 +213,12 @@ impl AccessTokens {
             }
             RefreshOutcome::Misconfigured => TokenError::Misconfigured,
         })
+    }
+
+    /// What a request can mean, for a user with access.
+    async fn authorized_view(&self, request: &AccessTokenRequest) -> Result<AccessTokenView, TokenError> {
+        self.access.authorize(&request.user, &request.connector.space, Role::Viewer).await?;
+        self.view(request, request.connection.clone()).await
     }
 
     /// The connector, and the grants that a request can mean.
